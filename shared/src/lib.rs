@@ -1,0 +1,18 @@
+//! What Weir's worker and orchestrator agree on.
+//!
+//! `worker` computes, `orchestrator` decides, and neither imports the other; this crate holds what both must
+//! mean alike. [`arch`] and [`plan`] are plain data, [`wire`] turns data into bounded bytes and back without
+//! any socket, [`weights`] reads checkpoints, and [`transport`] is the one place that opens QUIC connections.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod arch;
+pub mod digest;
+pub mod ids;
+pub mod logging;
+pub mod metric_names;
+pub mod plan;
+pub mod transport;
+pub mod weights;
+pub mod wire;

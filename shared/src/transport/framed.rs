@@ -1,0 +1,66 @@
+//! Control messages on a QUIC stream.
+
+use std::marker::PhantomData;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::wire::binary;
+use crate::wire::control::{FrameError, frame, frame_length};
+
+/// Writes messages, each with its length in front.
+pub struct FrameWriter<T> {
+    stream: quinn::SendStream,
+    message: PhantomData<fn(T)>,
+}
+
+/// Reads messages, each with its length in front.
+pub struct FrameReader<T> {
+    stream: quinn::RecvStream,
+    message: PhantomData<fn() -> T>,
+}
+
+impl<T: Serialize> FrameWriter<T> {
+    /// A writer on `stream`.
+    pub const fn new(stream: quinn::SendStream) -> Self {
+        Self { stream, message: PhantomData }
+    }
+
+    /// Writes one message; waits while the peer's window is full.
+    ///
+    /// # Errors
+    /// If the message is too large or the stream broke.
+    pub async fn send(&mut self, message: &T) -> Result<(), FrameError> {
+        let bytes = frame(message)?;
+        self.stream.write_all(&bytes).await.map_err(|error| FrameError::Stream(error.into()))
+    }
+
+    /// Says that nothing more will come. The peer may still be reading what was sent.
+    pub fn finish(&mut self) {
+        // The only error is that the stream was finished or reset before, which is as good.
+        let _ = self.stream.finish();
+    }
+}
+
+impl<T: DeserializeOwned> FrameReader<T> {
+    /// A reader on `stream`.
+    pub const fn new(stream: quinn::RecvStream) -> Self {
+        Self { stream, message: PhantomData }
+    }
+
+    /// Reads one message. Not cancel-safe: a message that was half read is lost.
+    ///
+    /// # Errors
+    /// If the stream ended, the announced length is beyond the limit, or the bytes are not a message.
+    pub async fn receive(&mut self) -> Result<T, FrameError> {
+        let mut prefix = [0; 4];
+        self.fill(&mut prefix).await?;
+        let mut body = vec![0; frame_length(prefix)?];
+        self.fill(&mut body).await?;
+        Ok(binary::decode(&body)?)
+    }
+
+    async fn fill(&mut self, buffer: &mut [u8]) -> Result<(), FrameError> {
+        let read = self.stream.read_exact(buffer).await;
+        read.map_err(|error| FrameError::Stream(std::io::Error::other(error)))
+    }
+}

@@ -1,0 +1,20 @@
+//! The one place that opens QUIC connections: mutual TLS 1.3 from a private authority, bounded everything.
+//!
+//! A peer is known by the name in its certificate. [`Transport`] is one UDP socket that both dials and accepts;
+//! [`PeerConnection`] is an established connection whose other end has proved its name. Which names may do what
+//! is decided by the caller, because only it knows the plan.
+
+mod authority;
+mod endpoint;
+mod framed;
+mod identity;
+mod settings;
+mod tls;
+
+pub use authority::{Authority, AuthorityError, CertificateFiles, LEAF_DAYS};
+pub use endpoint::{
+    AcceptError, BindError, ConnectError, IncomingPeer, PeerConnection, Protocol, Transport, close_code,
+};
+pub use framed::{FrameReader, FrameWriter};
+pub use identity::{Identity, IdentityError};
+pub use settings::{Congestion, Settings};

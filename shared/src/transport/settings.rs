@@ -1,0 +1,67 @@
+//! QUIC limits and timers, each with its reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::congestion::{BbrConfig, CubicConfig};
+use quinn::{IdleTimeout, TransportConfig, VarInt};
+
+/// A silent peer is given up after this long. quinn's own 30 s would let every request of that time fail.
+const IDLE: Duration = Duration::from_millis(1500);
+
+/// Five keep-alives fit into the idle time, so that four in a row may be lost.
+const KEEP_ALIVE: Duration = Duration::from_millis(300);
+
+/// What one connection may have in flight towards us. quinn's default is unlimited, which a peer can abuse.
+const RECEIVE_WINDOW: u32 = 16 << 20;
+
+/// What one stream may have in flight: two of the largest activations of ResNet-50 at batch 1 (3.2 MB).
+const STREAM_WINDOW: u32 = 8 << 20;
+
+/// Activations that may arrive on one connection at once.
+const UNI_STREAMS: u32 = 32;
+
+/// Control needs one stream; the rest is room for an upgrade.
+const BIDI_STREAMS: u32 = 4;
+
+/// Handshakes that may be under way at once; more wait in the socket or are refused.
+pub(super) const INCOMING_MAX: usize = 64;
+
+/// UDP socket buffers. With the usual 208 KiB packets are lost even on loopback; with 4 MiB none were.
+pub(super) const SOCKET_BUFFER: usize = 4 << 20;
+
+/// How the sender finds its rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Congestion {
+    /// RFC 9438. The field's default; it takes loss for congestion and is slow on lossy radio links.
+    Cubic,
+    /// Bottleneck bandwidth and round-trip time: keeps its rate under random loss.
+    #[default]
+    Bbr,
+}
+
+/// What a user may choose about the transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// How the sender finds its rate.
+    pub congestion: Congestion,
+}
+
+impl Settings {
+    pub(super) fn transport(self) -> Arc<TransportConfig> {
+        let mut config = TransportConfig::default();
+        config
+            .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
+            .keep_alive_interval(Some(KEEP_ALIVE))
+            .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+            .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+            .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS))
+            .max_concurrent_bidi_streams(VarInt::from_u32(BIDI_STREAMS))
+            .datagram_receive_buffer_size(None);
+        match self.congestion {
+            Congestion::Cubic => config.congestion_controller_factory(Arc::new(CubicConfig::default())),
+            Congestion::Bbr => config.congestion_controller_factory(Arc::new(BbrConfig::default())),
+        };
+        Arc::new(config)
+    }
+}

@@ -1,0 +1,243 @@
+//! What worker and orchestrator say to each other, and how a message is framed.
+//!
+//! One bidirectional stream per worker. A frame is a big-endian u32 length and a [`binary`] structure. The worker
+//! speaks first, with [`Hello`]; every later message may come at any time.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Attempt, RequestId, Term};
+use crate::plan::{Plan, PlanHash, PlanId};
+
+use super::binary;
+
+/// A worker introduces itself. Who it is, its certificate has said already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The protocol that it speaks.
+    pub protocol: u16,
+    /// Its release, for people.
+    pub release: String,
+    /// Where other peers reach it.
+    pub data_address: SocketAddr,
+    /// Threads that it computes with.
+    pub threads: u16,
+    /// The highest term that it has obeyed.
+    pub term: Term,
+    /// Plans that it holds.
+    pub live: Vec<PlanId>,
+}
+
+/// From worker to orchestrator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The first message.
+    Hello(Hello),
+    /// The weights of a plan are loaded, verified and tried on a canary input.
+    Prepared {
+        /// The plan.
+        plan: PlanId,
+        /// Its hash, as this worker computes it.
+        hash: PlanHash,
+        /// What was loaded.
+        loaded: Loaded,
+    },
+    /// Every peer that this worker sends to is reached.
+    Connected {
+        /// The plan.
+        plan: PlanId,
+    },
+    /// The plan cannot be carried out here.
+    Refused {
+        /// The plan.
+        plan: PlanId,
+        /// Why, for people: it names the thing and the remedy.
+        reason: String,
+    },
+    /// The plan is forgotten.
+    Retired {
+        /// The plan.
+        plan: PlanId,
+    },
+    /// A request cannot be completed here; the gateway decides whether to try again.
+    Failed(RequestFailure),
+    /// Readings since the last report.
+    Report(Report),
+}
+
+/// From orchestrator to worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Answers [`Hello`].
+    Welcome {
+        /// The orchestrator's protocol.
+        protocol: u16,
+        /// Its term; the worker obeys no lower one from now on.
+        term: Term,
+    },
+    /// Load, verify and try this plan, and let its peers in.
+    Prepare(Box<Plan>),
+    /// Reach every peer that the plan sends to.
+    Connect {
+        /// The plan.
+        plan: PlanId,
+    },
+    /// New requests use this plan from now on.
+    Commit {
+        /// The plan.
+        plan: PlanId,
+    },
+    /// Forget this plan: it is drained, or was never committed.
+    Retire {
+        /// The plan.
+        plan: PlanId,
+    },
+    /// The orchestrator does not want this worker; it says why and closes.
+    Reject {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// What preparing a plan has loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Bytes of weights held for this plan's stage.
+    pub weight_bytes: u64,
+    /// The largest sum of tensors alive at once for one sample, in bytes.
+    pub peak_activation_bytes: u64,
+}
+
+/// Why a worker gave a request up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestFailure {
+    /// The request.
+    pub request: RequestId,
+    /// The attempt that failed.
+    pub attempt: Attempt,
+    /// The plan that it ran on.
+    pub plan: PlanId,
+    /// The kind, which decides what the gateway does.
+    pub kind: FailureKind,
+    /// Details for people.
+    pub reason: String,
+}
+
+/// What kind of failure it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The worker does not hold that plan, or no longer.
+    StalePlan,
+    /// A bounded queue was full.
+    Overloaded,
+    /// No time was left.
+    Expired,
+    /// The next worker could not be reached.
+    LinkDown,
+    /// The numbers were damaged or the computation failed.
+    Broken,
+}
+
+/// A worker's readings. Counters rise from the worker's start; the receiver takes differences.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Stage executions.
+    pub executions: u64,
+    /// Seconds spent in them.
+    pub compute_seconds: f64,
+    /// Activations that wait to be computed.
+    pub queue_length: u32,
+    /// Bytes of weights held.
+    pub weight_bytes: u64,
+    /// Resident memory of the process in bytes.
+    pub resident_bytes: u64,
+    /// One entry for each link on which this worker sends.
+    pub links: Vec<LinkReport>,
+}
+
+/// Readings of one directed link, taken by its sender.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// Who receives.
+    pub to: crate::ids::PeerName,
+    /// Whether it is connected now.
+    pub up: bool,
+    /// Smoothed round-trip time in seconds.
+    pub rtt_seconds: f64,
+    /// Activations sent.
+    pub activations: u64,
+    /// Bytes of activations sent, headers included.
+    pub sent_bytes: u64,
+    /// Packets sent.
+    pub packets_sent: u64,
+    /// Packets lost.
+    pub packets_lost: u64,
+}
+
+/// Why a frame cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The announced length is beyond the limit.
+    #[error("a control message of {0} bytes was announced; at most {limit} are allowed", limit = binary::LIMIT)]
+    Length(u32),
+    /// The stream ended or broke.
+    #[error("the control stream broke")]
+    Stream(#[source] std::io::Error),
+    /// The bytes are not a message.
+    #[error("a control message cannot be read")]
+    Malformed(#[from] binary::DecodeError),
+    /// The message cannot be written.
+    #[error("a control message cannot be written")]
+    Unwritable(#[from] binary::EncodeError),
+}
+
+/// A message with its length in front.
+///
+/// # Errors
+/// If it exceeds [`binary::LIMIT`].
+pub fn frame<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
+    let body = binary::encode(message)?;
+    let mut bytes = Vec::with_capacity(4 + body.len());
+    bytes.extend_from_slice(&(body.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}
+
+/// Reads the length in front of a message.
+///
+/// # Errors
+/// If it is beyond [`binary::LIMIT`].
+pub fn frame_length(prefix: [u8; 4]) -> Result<usize, FrameError> {
+    let length = u32::from_be_bytes(prefix);
+    if length as usize > binary::LIMIT { Err(FrameError::Length(length)) } else { Ok(length as usize) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_carries_a_message() {
+        let message = ToWorker::Reject { reason: "unknown".to_owned() };
+        let bytes = frame(&message).unwrap();
+        let (prefix, body) = bytes.split_at(4);
+        assert_eq!(frame_length(prefix.try_into().unwrap()).unwrap(), body.len());
+        assert_eq!(binary::decode::<ToWorker>(body).unwrap(), message);
+    }
+
+    #[test]
+    fn a_giant_frame_is_refused_by_its_length() {
+        assert!(matches!(frame_length([0xff; 4]), Err(FrameError::Length(u32::MAX))));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_messages_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = binary::decode::<ToWorker>(&bytes);
+            let _ = binary::decode::<FromWorker>(&bytes);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The commands of `weir-worker`: arguments, and nothing that computes.
+
+mod eval;
+mod init;
+mod profile;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Weir's worker: computes one stage of a ResNet and passes activations on.
+#[derive(Debug, Parser)]
+#[command(name = "weir-worker", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure the accuracy of a whole network on a data set, in this one process.
+    Eval(eval::Args),
+    /// Measure the time of every layer on this machine.
+    Profile(profile::Args),
+    /// Train a network on a data set.
+    Train(train::Args),
+    /// Write a checkpoint with seeded random weights, for tests and measurements.
+    Init(init::Args),
+}
+
+impl Cli {
+    /// Runs the command and reports a failure, with its causes, on standard error.
+    pub fn run(self) -> ExitCode {
+        let done = match self.command {
+            Command::Eval(args) => eval::run(&args),
+            Command::Profile(args) => profile::run(&args),
+            Command::Train(args) => train::run(&args),
+            Command::Init(args) => init::run(&args),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

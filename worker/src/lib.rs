@@ -1,0 +1,12 @@
+//! Weir's worker: loads one stage of a ResNet, computes it, and passes activations on.
+//!
+//! Data flows one way: [`inbound`] reads activations off QUIC streams, [`stage`] gathers and computes them,
+//! [`outbound`] writes the results to whoever needs them. [`control`] talks with the orchestrator, which says
+//! by epoch which plans are alive. [`resnet`] is the one module that names libtorch.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod cli;
+pub mod dataset;
+pub mod resnet;
+pub mod study;
