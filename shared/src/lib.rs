@@ -13,6 +13,13 @@ pub mod ids;
 pub mod logging;
 pub mod metric_names;
 pub mod plan;
+pub mod signal;
 pub mod transport;
 pub mod weights;
 pub mod wire;
+
+/// An error with everything that caused it, on one line. Errors here leave their source to the chain.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

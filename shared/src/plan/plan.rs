@@ -223,6 +223,16 @@ impl Plan {
         }
     }
 
+    /// The stage that sends the logits to the gateway.
+    pub fn last_stage(&self) -> Option<&StageProgram> {
+        self.programs.iter().find(|program| program.outlets.iter().any(|outlet| outlet.to == Node::Gateway))
+    }
+
+    /// The stages that wait for the input image.
+    pub fn first_stages(&self) -> impl Iterator<Item = &StageProgram> {
+        self.programs.iter().filter(|program| program.inlets.iter().any(|inlet| inlet.from == Node::Gateway))
+    }
+
     /// The node of a peer, if it takes part.
     pub fn node(&self, peer: &PeerName) -> Option<Node> {
         if *peer == self.draft.gateway {

@@ -114,6 +114,23 @@ impl StageProgram {
         values
     }
 
+    /// The most numbers of one sample that are alive at once: a step's inputs, its output, and what waits.
+    pub fn peak_elements(&self) -> usize {
+        let kept_to_the_end = |value: Value| self.outlets.iter().any(|outlet| outlet.value == value);
+        let used_from = |value: Value, index: usize| {
+            self.steps[index..].iter().any(|step| step.inputs.contains(&value)) || kept_to_the_end(value)
+        };
+        let arrived = self.inlets.iter().map(|inlet| (inlet.value, inlet.shape));
+        let mut alive: Vec<(Value, Shape)> = arrived.collect();
+        let mut peak = 0;
+        for (index, step) in self.steps.iter().enumerate() {
+            alive.retain(|&(value, _)| used_from(value, index));
+            alive.push((step.output, step.shape));
+            peak = peak.max(alive.iter().map(|(_, shape)| shape.elements()).sum());
+        }
+        peak
+    }
+
     /// The inlet of `value`, if this stage waits for it.
     pub fn inlet(&self, value: Value) -> Option<&Inlet> {
         self.inlets.iter().find(|inlet| inlet.value == value)

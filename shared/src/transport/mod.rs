@@ -4,10 +4,13 @@
 //! [`PeerConnection`] is an established connection whose other end has proved its name. Which names may do what
 //! is decided by the caller, because only it knows the plan.
 
+pub mod activation;
 mod authority;
 mod endpoint;
 mod framed;
 mod identity;
+mod link;
+mod links;
 mod settings;
 mod tls;
 
@@ -17,4 +20,6 @@ pub use endpoint::{
 };
 pub use framed::{FrameReader, FrameWriter};
 pub use identity::{Identity, IdentityError};
+pub use links::Links;
+pub use link::{Link, OnUndelivered, Parcel, Undelivered};
 pub use settings::{Congestion, Settings};

@@ -65,3 +65,20 @@ impl Settings {
         Arc::new(config)
     }
 }
+
+/// The name is no congestion controller of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown congestion controller {0:?}; known are bbr and cubic")]
+pub struct UnknownCongestion(String);
+
+impl std::str::FromStr for Congestion {
+    type Err = UnknownCongestion;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCongestion> {
+        match text {
+            "bbr" => Ok(Self::Bbr),
+            "cubic" => Ok(Self::Cubic),
+            other => Err(UnknownCongestion(other.to_owned())),
+        }
+    }
+}

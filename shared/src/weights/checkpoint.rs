@@ -201,7 +201,9 @@ impl Checkpoint {
             let mut numbers = vec![0.0; elements];
             read(bytemuck::cast_slice_mut(&mut numbers))?;
             if cfg!(target_endian = "big") {
-                numbers.iter_mut().for_each(|number: &mut f32| *number = f32::from_bits(number.to_bits().swap_bytes()));
+                numbers
+                    .iter_mut()
+                    .for_each(|number: &mut f32| *number = f32::from_bits(number.to_bits().swap_bytes()));
             }
             return Ok(numbers);
         }
@@ -231,7 +233,9 @@ impl Checkpoint {
         let head = arch.network().head;
         let (tensor, features) = (format!("{}.weight", head.name), head.input.channels as usize);
         let expected = vec![head.classes as usize, features];
-        let Some(info) = self.info(&tensor) else { return Err(self.missing(tensor, expected)) };
+        let Some(info) = self.info(&tensor) else {
+            return Err(self.missing(tensor, expected));
+        };
         match *info.shape.as_slice() {
             [classes, found] if found == features => Ok(u32::try_from(classes).unwrap_or(u32::MAX)),
             _ => Err(CheckpointError::Shape {
@@ -260,7 +264,9 @@ impl Checkpoint {
 
     fn find(&self, parameter: &Parameter) -> Result<&TensorInfo, CheckpointError> {
         let Parameter { name, shape, .. } = parameter;
-        let Some(info) = self.info(name) else { return Err(self.missing(name.clone(), shape.clone())) };
+        let Some(info) = self.info(name) else {
+            return Err(self.missing(name.clone(), shape.clone()));
+        };
         if info.shape != *shape {
             return Err(CheckpointError::Shape {
                 path: self.path.clone(),

@@ -34,7 +34,11 @@ pub(super) fn read(file: &File, path: &Path) -> Result<Header, CheckpointError> 
     let at_read = |source| CheckpointError::Open { path: path.to_owned(), source };
     let file_bytes = file.metadata().map_err(at_read)?.len();
     if file_bytes < LENGTH_BYTES {
-        return Err(CheckpointError::Truncated { path: path.to_owned(), expected: LENGTH_BYTES, found: file_bytes });
+        return Err(CheckpointError::Truncated {
+            path: path.to_owned(),
+            expected: LENGTH_BYTES,
+            found: file_bytes,
+        });
     }
     let mut start = [0; LENGTH_BYTES as usize];
     file.read_exact_at(&mut start, 0).map_err(at_read)?;
@@ -44,7 +48,11 @@ pub(super) fn read(file: &File, path: &Path) -> Result<Header, CheckpointError> 
     }
     let data_start = LENGTH_BYTES + length;
     if file_bytes < data_start {
-        return Err(CheckpointError::Truncated { path: path.to_owned(), expected: data_start, found: file_bytes });
+        return Err(CheckpointError::Truncated {
+            path: path.to_owned(),
+            expected: data_start,
+            found: file_bytes,
+        });
     }
     let mut json = vec![0; length as usize];
     file.read_exact_at(&mut json, LENGTH_BYTES).map_err(at_read)?;

@@ -21,7 +21,11 @@ impl LayerTensors {
     ///
     /// # Errors
     /// If one is missing, or of another shape or number format.
-    pub fn read(checkpoint: &Checkpoint, network: &Network, layer: LayerKind) -> Result<Self, CheckpointError> {
+    pub fn read(
+        checkpoint: &Checkpoint,
+        network: &Network,
+        layer: LayerKind,
+    ) -> Result<Self, CheckpointError> {
         let read = |parameter: Parameter| checkpoint.read(&parameter).map(|numbers| (parameter, numbers));
         let tensors = network.parameters(layer).into_iter().map(read).collect::<Result<_, _>>()?;
         Ok(Self { tensors })
@@ -64,7 +68,10 @@ impl LayerTensors {
 
     /// The tensor called `name`, if the layer has it.
     pub fn get(&self, name: &str) -> Option<&[f32]> {
-        self.tensors.iter().find(|(parameter, _)| parameter.name == name).map(|(_, numbers)| numbers.as_slice())
+        self.tensors
+            .iter()
+            .find(|(parameter, _)| parameter.name == name)
+            .map(|(_, numbers)| numbers.as_slice())
     }
 
     /// Every tensor with its numbers.

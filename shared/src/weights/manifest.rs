@@ -145,7 +145,11 @@ impl Manifest {
             return Err(ManifestError::Version { path: path.to_owned(), found: version });
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(at_json)?;
-        if manifest.lists_its_layers() { Ok(manifest) } else { Err(ManifestError::Layers { path: path.to_owned() }) }
+        if manifest.lists_its_layers() {
+            Ok(manifest)
+        } else {
+            Err(ManifestError::Layers { path: path.to_owned() })
+        }
     }
 
     /// Writes the manifest, replacing a previous one as a whole.
@@ -187,7 +191,8 @@ impl Manifest {
 
     fn lists_its_layers(&self) -> bool {
         let network = self.network.network();
-        let expected = network.layers().iter().map(|layer| (network.layer_name(layer.kind), layer.weight_bytes));
+        let expected =
+            network.layers().iter().map(|layer| (network.layer_name(layer.kind), layer.weight_bytes));
         expected.eq(self.layers.iter().map(|layer| (layer.name.clone(), layer.bytes)))
     }
 }

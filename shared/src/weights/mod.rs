@@ -18,3 +18,6 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use layer::LayerTensors;
 pub use manifest::{LayerWeights, Manifest, ManifestError};
 pub use writer::{NamedTensor, WriteError};
+
+#[cfg(test)]
+mod tests;

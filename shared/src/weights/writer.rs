@@ -75,7 +75,10 @@ fn header(tensors: &[NamedTensor<'_>]) -> Result<Vec<u8>, WriteError> {
         let start = end;
         end += size_of_val(tensor.numbers);
         let shape = tensor.shape.to_vec();
-        infos.push((tensor.name.to_owned(), TensorInfo { dtype: Dtype::F32, shape, data_offsets: (start, end) }));
+        infos.push((
+            tensor.name.to_owned(),
+            TensorInfo { dtype: Dtype::F32, shape, data_offsets: (start, end) },
+        ));
     }
     let metadata = Metadata::new(None, infos).map_err(WriteError::Tensors)?;
     // The crate keeps one entry for a name that comes twice, and would write a header with a gap.

@@ -139,6 +139,19 @@ pub enum FailureKind {
     Broken,
 }
 
+impl FailureKind {
+    /// The value of the metric label `kind`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StalePlan => "stale_plan",
+            Self::Overloaded => "overloaded",
+            Self::Expired => "expired",
+            Self::LinkDown => "link_down",
+            Self::Broken => "broken",
+        }
+    }
+}
+
 /// A worker's readings. Counters rise from the worker's start; the receiver takes differences.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Report {

@@ -3,7 +3,9 @@
 mod eval;
 mod init;
 mod profile;
+mod serve;
 mod train;
+mod weigh;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Join a cluster and compute the stage that the orchestrator assigns.
+    Serve(Box<serve::Args>),
     /// Measure the accuracy of a whole network on a data set, in this one process.
     Eval(eval::Args),
     /// Measure the time of every layer on this machine.
@@ -27,16 +31,20 @@ enum Command {
     Train(train::Args),
     /// Write a checkpoint with seeded random weights, for tests and measurements.
     Init(init::Args),
+    /// Measure what the weights of some layers cost in memory.
+    Weigh(weigh::Args),
 }
 
 impl Cli {
     /// Runs the command and reports a failure, with its causes, on standard error.
     pub fn run(self) -> ExitCode {
         let done = match self.command {
+            Command::Serve(args) => serve::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Profile(args) => profile::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Init(args) => init::run(&args),
+            Command::Weigh(args) => weigh::run(&args),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,267 @@
+//! Puts an orchestrator together: transport, gateway, supervisor, sessions and HTTP, and takes it down in order.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer};
+use tokio::sync::watch;
+use weir_shared::arch::NetworkSpec;
+use weir_shared::digest::Digest;
+use weir_shared::ids::{PeerName, Role, Term};
+use weir_shared::transport::{
+    BindError, Identity, Links, OnUndelivered, Protocol, Settings, Transport, Undelivered,
+};
+use weir_shared::wire::control::RequestFailure;
+
+use crate::admin::{self, AdminState};
+use crate::cluster::SessionId;
+use crate::gateway::messages::{Drain, RequestFailed};
+use crate::gateway::oip::{self, ModelInfo};
+use crate::gateway::{GatewayActor, GatewayBackend, GatewayParts, ReplyInbound};
+use crate::metrics::Metrics;
+use crate::planner::LinkMap;
+use crate::session::WorkerSession;
+use crate::supervisor::{PlanSource, Supervisor, SupervisorParts};
+
+/// What an orchestrator is told at its start.
+pub struct Config {
+    /// Certificate, key and authority.
+    pub identity: Identity,
+    /// UDP address for workers.
+    pub listen: SocketAddr,
+    /// Where workers reach this process, if that is not `listen`.
+    pub advertise: Option<SocketAddr>,
+    /// TCP address of the inference API.
+    pub http: SocketAddr,
+    /// TCP address of the admin API.
+    pub admin: SocketAddr,
+    /// The network that is served.
+    pub network: NetworkSpec,
+    /// Digest of each layer's weights.
+    pub weights: Vec<Digest>,
+    /// Where plans come from.
+    pub source: PlanSource,
+    /// Workers to wait for before the first plan.
+    pub first_workers: usize,
+    /// Links that lead through something else.
+    pub links: LinkMap,
+    /// The most samples in one request.
+    pub max_batch: u16,
+    /// Requests that may be in at once.
+    pub max_in_flight: usize,
+    /// Allowed for a request.
+    pub deadline: Duration,
+    /// QUIC settings.
+    pub transport: Settings,
+}
+
+/// An orchestrator that runs.
+pub struct Orchestrator {
+    transport: Transport,
+    gateway: Addr<GatewayActor>,
+    servers: Vec<ServerHandle>,
+    /// Where workers are accepted.
+    pub quic_address: SocketAddr,
+    /// Where the inference API listens.
+    pub http_address: SocketAddr,
+    /// Where the admin API listens.
+    pub admin_address: SocketAddr,
+}
+
+/// Why an orchestrator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The certificate is not an orchestrator's.
+    #[error("the certificate is that of {0}; an orchestrator needs <name>.orchestrator.weir.internal")]
+    NotAnOrchestrator(PeerName),
+    /// The UDP port or the identity cannot be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A TCP port cannot be had.
+    #[error("cannot listen on TCP {address}; if the port is in use, stop the other program or choose another port")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system gives no address.
+    #[error("the system refuses an address")]
+    System(#[from] std::io::Error),
+    /// Two metrics have one name.
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// HTTP threads of the inference API. Requests are large and few: parsing is cheap next to computing.
+const HTTP_THREADS: usize = 2;
+
+/// Admitted requests have this long to be answered at shutdown; then peers are told.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Orchestrator {
+    /// Starts an orchestrator on the current actix system.
+    ///
+    /// # Errors
+    /// If a port or the identity cannot be used.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let name = config.identity.name().clone();
+        if name.role() != Role::Orchestrator {
+            return Err(StartError::NotAnOrchestrator(name));
+        }
+        let transport = Transport::bind(&config.identity, config.listen, config.transport)?;
+        let quic_address = transport.address()?;
+        let metrics = Arc::new(Metrics::new()?);
+        let statistics = Arc::default();
+        let (plans, known_plans) = watch::channel(Arc::default());
+        let (publish_ready, ready) = watch::channel(false);
+
+        let gateway = GatewayActor::create(|context| {
+            GatewayActor::new(GatewayParts {
+                links: Links::new(transport.clone(), undelivered(context.address())),
+                capacity: config.max_in_flight,
+                deadline: config.deadline,
+                plans,
+                ready: publish_ready,
+                statistics: Arc::clone(&statistics),
+                metrics: metrics.clone(),
+            })
+        });
+        let supervisor = Supervisor::new(SupervisorParts {
+            term: first_term(),
+            network: config.network,
+            weights: config.weights,
+            source: config.source,
+            first_workers: config.first_workers,
+            links: config.links,
+            gateway_peer: (name.clone(), config.advertise.unwrap_or(quic_address)),
+            gateway: gateway.clone(),
+            max_batch: config.max_batch,
+            drain_max: config.deadline,
+            metrics: metrics.clone(),
+        })
+        .start();
+        let replies = ReplyInbound { plans: known_plans, gateway: gateway.clone(), metrics: metrics.clone() };
+        actix_rt::spawn(accept(transport.clone(), supervisor.clone(), replies, metrics.clone()));
+
+        let backend = GatewayBackend {
+            gateway: gateway.clone(),
+            model: Arc::new(model(config.network, config.max_batch)),
+            ready: ready.clone(),
+            statistics,
+        };
+        let state = AdminState { supervisor, gateway: gateway.clone(), name, ready, metrics };
+        let (http, http_address) = serve_inference(config.http, backend)?;
+        let (admin, admin_address) = serve_admin(config.admin, state)?;
+        tracing::info!(quic = %quic_address, http = %http_address, admin = %admin_address, "orchestrator started");
+        let servers = vec![http, admin];
+        Ok(Self { transport, gateway, servers, quic_address, http_address, admin_address })
+    }
+
+    /// Admits nothing more, lets admitted requests finish, tells the peers, and closes.
+    pub async fn stop(self) {
+        let drained = tokio::time::timeout(DRAIN_TIMEOUT, self.gateway.send(Drain)).await;
+        if drained.is_err() {
+            tracing::warn!(timeout = ?DRAIN_TIMEOUT, "some requests were not answered before the end");
+        }
+        futures_util::future::join_all(self.servers.iter().map(|server| server.stop(true))).await;
+        // The peers that do not answer any more need not be waited for.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.transport.close()).await;
+    }
+}
+
+/// A term must be higher than that of every earlier incarnation. Until there is a journal that remembers, it is
+/// the second of the start: incarnations of one orchestrator do not start twice within one.
+fn first_term() -> Term {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Term(since_1970.map_or(1, |time| time.as_secs()))
+}
+
+fn model(network: NetworkSpec, max_batch: u16) -> ModelInfo {
+    let described = network.network();
+    ModelInfo {
+        name: network.arch().to_string(),
+        version: "1".to_owned(),
+        input_name: "input".to_owned(),
+        image: described.input,
+        output_name: "logits".to_owned(),
+        classes: described.head.classes,
+        labels: None,
+        max_batch,
+    }
+}
+
+/// An input that did not reach the first stage is an attempt that failed.
+fn undelivered(gateway: Addr<GatewayActor>) -> OnUndelivered {
+    Arc::new(move |Undelivered { header, kind, reason }| {
+        let (request, attempt, plan) = (header.request, header.attempt, header.plan);
+        // One small note for each admitted request at most, and those are bounded.
+        gateway.do_send(RequestFailed(RequestFailure { request, attempt, plan, kind, reason }));
+    })
+}
+
+/// Accepts peers until the transport is closed: sessions for control, logits for data.
+async fn accept(
+    transport: Transport,
+    supervisor: Addr<Supervisor>,
+    replies: ReplyInbound,
+    metrics: Arc<Metrics>,
+) {
+    let sessions = Rc::new(AtomicU64::new(0));
+    while let Some(incoming) = transport.accept().await {
+        let (supervisor, replies, metrics) = (supervisor.clone(), replies.clone(), metrics.clone());
+        let sessions = sessions.clone();
+        actix_rt::spawn(async move {
+            let remote = incoming.remote();
+            let peer = match incoming.establish().await {
+                Ok(peer) => peer,
+                Err(error) => {
+                    metrics.refused_peer("handshake");
+                    return tracing::warn!(%remote, error = %weir_shared::chain(&error), "peer refused");
+                }
+            };
+            match peer.protocol {
+                Protocol::Data => replies.serve(peer).await,
+                Protocol::Control => {
+                    let id = SessionId(sessions.fetch_add(1, Ordering::Relaxed));
+                    let name = peer.peer.clone();
+                    let gateway = replies.gateway.clone();
+                    if let Err(error) = WorkerSession::open(peer, id, supervisor, gateway).await {
+                        metrics.refused_peer("session");
+                        tracing::warn!(peer = %name, error = %weir_shared::chain(&error), "no session");
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn serve_inference(address: SocketAddr, backend: GatewayBackend) -> Result<(ServerHandle, SocketAddr), StartError> {
+    let failed = |source| StartError::Http { address, source };
+    let app = move || App::new().configure(oip::configure(Rc::new(backend.clone())));
+    let server = HttpServer::new(app).workers(HTTP_THREADS).disable_signals().bind(address).map_err(failed)?;
+    let bound = server.addrs().first().copied().unwrap_or(address);
+    Ok((spawn(server.run()), bound))
+}
+
+fn serve_admin(address: SocketAddr, state: AdminState) -> Result<(ServerHandle, SocketAddr), StartError> {
+    let failed = |source| StartError::Http { address, source };
+    let app = move || App::new().configure(admin::configure(state.clone()));
+    let server = HttpServer::new(app).workers(1).disable_signals().bind(address).map_err(failed)?;
+    let bound = server.addrs().first().copied().unwrap_or(address);
+    Ok((spawn(server.run()), bound))
+}
+
+fn spawn(server: actix_web::dev::Server) -> ServerHandle {
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    handle
+}
+

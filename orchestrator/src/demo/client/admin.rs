@@ -1,0 +1,197 @@
+//! Asks the orchestrator's admin API, once and with a time limit.
+
+use std::time::Duration;
+
+use reqwest::{StatusCode, Url};
+use serde::de::DeserializeOwned;
+
+use super::views::{LinksView, PlanView, WorkersView};
+
+/// The admin API answers from memory; one that takes longer than this is stuck or out of reach.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// More than any answer has: a plan of ResNet-152 is a few kilobytes.
+const ANSWER_MAX_BYTES: usize = 4 << 20;
+
+/// A client of one orchestrator.
+#[derive(Debug, Clone)]
+pub struct AdminClient {
+    base: Url,
+    http: reqwest::Client,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The address is none that can be asked.
+    #[error("{url:?} is not an address of an admin API; write it as http://host:port")]
+    Address {
+        /// As given.
+        url: String,
+    },
+    /// No HTTP client could be made.
+    #[error("cannot set up an HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// Nobody answers there.
+    #[error(
+        "no orchestrator answers at {base}; start weir-orchestrator, or name its --admin address with --admin URL \
+         (WEIR_ADMIN_URL)"
+    )]
+    Unreachable {
+        /// Who was asked.
+        base: Url,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// It answered that it cannot.
+    #[error("{path}: {detail}")]
+    Refused {
+        /// What was asked for.
+        path: String,
+        /// The HTTP status.
+        status: StatusCode,
+        /// In the orchestrator's words.
+        detail: String,
+    },
+    /// What it answered is not what its admin API answers.
+    #[error(
+        "{base} answered {path} with something else than this release of weir expects; is this the --admin address of a \
+         weir-orchestrator, of the same release?"
+    )]
+    Answer {
+        /// Who was asked.
+        base: Url,
+        /// What was asked for.
+        path: String,
+        /// What does not fit.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The answer is longer than any of its admin API.
+    #[error("{base} answered with more than {ANSWER_MAX_BYTES} bytes; is this the --admin address of a weir-orchestrator?")]
+    TooLong {
+        /// Who was asked.
+        base: Url,
+    },
+}
+
+impl AdminClient {
+    /// A client of the admin API at `base`, such as `http://127.0.0.1:7610`.
+    ///
+    /// # Errors
+    /// If that is no HTTP address.
+    pub fn new(base: &str) -> Result<Self, AdminError> {
+        let bad = || AdminError::Address { url: base.to_owned() };
+        let base = Url::parse(base).map_err(|_| bad())?;
+        if base.scheme() != "http" || !base.has_host() {
+            return Err(bad());
+        }
+        // The environment's proxy is for the internet, not for the machine next door.
+        let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build();
+        Ok(Self { base, http: http.map_err(AdminError::Client)? })
+    }
+
+    /// The committed plan; none before the first.
+    ///
+    /// # Errors
+    /// If there is no answer, or not one that is understood.
+    pub async fn plan(&self) -> Result<Option<PlanView>, AdminError> {
+        match self.get("/api/v1/plan").await {
+            Err(AdminError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// All workers.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn workers(&self) -> Result<WorkersView, AdminError> {
+        self.get("/api/v1/workers").await
+    }
+
+    /// All links.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn links(&self) -> Result<LinksView, AdminError> {
+        self.get("/api/v1/links").await
+    }
+
+    /// Whether requests would be admitted now, and in the orchestrator's words why not.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn readiness(&self) -> Result<Result<(), String>, AdminError> {
+        match self.body("/readyz").await {
+            Ok(_) => Ok(Ok(())),
+            Err(AdminError::Refused { status: StatusCode::SERVICE_UNAVAILABLE, detail, .. }) => Ok(Err(detail)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whatever JSON is at `path`.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AdminError> {
+        let body = self.body(path).await?;
+        let answer = |source| AdminError::Answer { base: self.base.clone(), path: path.to_owned(), source };
+        serde_json::from_slice(&body).map_err(answer)
+    }
+
+    async fn body(&self, path: &str) -> Result<Vec<u8>, AdminError> {
+        let unreachable = |source| AdminError::Unreachable { base: self.base.clone(), source };
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let mut response = self.http.get(url).send().await.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > ANSWER_MAX_BYTES {
+                return Err(AdminError::TooLong { base: self.base.clone() });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let status = response.status();
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(AdminError::Refused { path: path.to_owned(), status, detail: detail(status, &body) })
+    }
+}
+
+/// The words for people in a refusal: RFC 9457, section 3.1, or the text itself.
+fn detail(status: StatusCode, body: &[u8]) -> String {
+    let problem: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let field = |name: &str| problem.as_ref()?.get(name)?.as_str().map(str::to_owned);
+    let text = || {
+        let text = String::from_utf8_lossy(body).trim().chars().take(200).collect::<String>();
+        (!text.is_empty() && problem.is_none()).then_some(text)
+    };
+    field("detail").or_else(|| field("title")).or_else(text).unwrap_or_else(|| format!("HTTP status {status}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_http_is_refused_with_the_form_to_write() {
+        for url in ["127.0.0.1:7610", "https://weir", "main", ""] {
+            let error = AdminClient::new(url).unwrap_err().to_string();
+            assert!(error.contains("http://host:port"), "{url}: {error}");
+        }
+        assert!(AdminClient::new("http://127.0.0.1:7610").is_ok());
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_the_orchestrator() {
+        let check = |body: &str, expect: &str| assert_eq!(detail(StatusCode::NOT_FOUND, body.as_bytes()), expect);
+        check(r#"{"title":"No plan","detail":"no plan is committed yet"}"#, "no plan is committed yet");
+        check(r#"{"title":"No plan"}"#, "No plan");
+        check("gone fishing\n", "gone fishing");
+        check("", "HTTP status 404 Not Found");
+        check("{}", "HTTP status 404 Not Found");
+    }
+}

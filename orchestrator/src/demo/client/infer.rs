@@ -1,0 +1,139 @@
+//! Sends images to the gateway over the Open Inference Protocol v2, in binary form, on connections kept alive.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, Url};
+use serde_json::json;
+use weir_shared::arch::Shape;
+
+use crate::gateway::oip::request::{HEADER_LENGTH, RequestError};
+use crate::gateway::oip::tensor;
+
+/// A client of one network. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct InferClient {
+    url: Url,
+    http: reqwest::Client,
+    /// The JSON before the tensor: the same for every image.
+    json: Bytes,
+    image: Shape,
+}
+
+/// The answer to one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// One number for each class.
+    pub logits: Vec<f32>,
+    /// The plan on which the request ran, as `term.epoch`.
+    pub plan: String,
+    /// How often it was sent into the pipeline, from 1.
+    pub attempts: u8,
+}
+
+/// Why there are no logits.
+#[derive(Debug, thiserror::Error)]
+pub enum InferError {
+    /// No HTTP client could be made.
+    #[error("cannot set up an HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// The address is no URL.
+    #[error("{address:?} is not the address of a gateway; write it as host:port")]
+    Address {
+        /// As given.
+        address: String,
+    },
+    /// The image is of another size.
+    #[error("an image has {found} numbers, but the network takes {expected}; take another data set")]
+    Image {
+        /// Numbers of the image.
+        found: usize,
+        /// Numbers that the network takes.
+        expected: usize,
+    },
+    /// The gateway is out of reach, or too slow.
+    #[error("the gateway does not answer")]
+    Unreachable(#[from] reqwest::Error),
+    /// The gateway said no.
+    #[error("the gateway answered {status}: {reason}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// In the gateway's words.
+        reason: String,
+    },
+    /// A header that every answer carries is not there.
+    #[error("the answer has no usable header {name}; is a weir-orchestrator of this release behind the address?")]
+    Header {
+        /// Which.
+        name: &'static str,
+    },
+    /// The tensor is not numbers.
+    #[error("the answer's tensor cannot be read")]
+    Tensor(#[from] RequestError),
+}
+
+impl InferClient {
+    /// A client for `model` at the gateway's `address` (`host:port`), one image of shape `image` at a time, each
+    /// within `timeout`.
+    ///
+    /// # Errors
+    /// If the address is no address.
+    pub fn new(address: &str, model: &str, image: Shape, timeout: Duration) -> Result<Self, InferError> {
+        let bad = |_| InferError::Address { address: address.to_owned() };
+        let url = Url::parse(&format!("http://{address}/v2/models/{model}/infer")).map_err(bad)?;
+        let http = reqwest::Client::builder().timeout(timeout).no_proxy().tcp_nodelay(true).build();
+        let request = json!({
+            "inputs": [{
+                "name": "input",
+                "datatype": "FP32",
+                "shape": [1, image.channels, image.height, image.width],
+                "parameters": { "binary_data_size": image.elements() * tensor::FP32_BYTES },
+            }],
+            "outputs": [{ "name": "logits", "parameters": { "binary_data": true } }],
+        });
+        Ok(Self { url, http: http.map_err(InferError::Client)?, json: request.to_string().into(), image })
+    }
+
+    /// The logits of one image, `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// If the gateway does not answer in time, refuses, or answers with something else.
+    pub async fn infer(&self, image: &[f32]) -> Result<Answer, InferError> {
+        let expected = self.image.elements();
+        if image.len() != expected {
+            return Err(InferError::Image { found: image.len(), expected });
+        }
+        let mut body = Vec::with_capacity(self.json.len() + size_of_val(image));
+        body.extend_from_slice(&self.json);
+        tensor::fp32_to_le(image, &mut body);
+        let request = self.http.request(Method::POST, self.url.clone());
+        let response = request.header(HEADER_LENGTH, self.json.len()).body(body).send().await?;
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = response.bytes().await?;
+        if !status.is_success() {
+            return Err(InferError::Refused { status: status.as_u16(), reason: reason(&body) });
+        }
+        let json_length: usize = header(&headers, HEADER_LENGTH)?;
+        let raw = body.get(json_length..).ok_or(InferError::Header { name: HEADER_LENGTH })?;
+        Ok(Answer {
+            logits: tensor::fp32_from_le(raw)?,
+            plan: header(&headers, "weir-plan")?,
+            attempts: header(&headers, "weir-attempts")?,
+        })
+    }
+}
+
+fn header<T: std::str::FromStr>(headers: &HeaderMap, name: &'static str) -> Result<T, InferError> {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.parse().ok()).ok_or(InferError::Header { name })
+}
+
+/// The protocol's error bodies are `{"error": "..."}`.
+fn reason(body: &[u8]) -> String {
+    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let told = json.as_ref().and_then(|json| json.get("error")?.as_str()).map(str::to_owned);
+    told.unwrap_or_else(|| String::from_utf8_lossy(body).chars().take(200).collect())
+}

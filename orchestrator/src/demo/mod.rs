@@ -1,0 +1,3 @@
+//! `weir demo`: a whole cluster on one machine, with links that behave like real ones.
+
+pub mod emulator;

@@ -1,0 +1,229 @@
+//! The processes of a demonstration: started with a log file each, stopped in order, and never left behind.
+//!
+//! Always true: a process ends when this struct is dropped, also by an error or a panic. It stays in our process
+//! group on purpose, so that a signal from the terminal, or its end, reaches it even if this program cannot.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Draining ends within a request's deadline; a process that takes longer does not listen to SIGTERM.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// Lines of a log that are shown where something went wrong.
+const TAIL_LINES: usize = 12;
+
+/// Bytes read for them.
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// All processes, in the order in which they were started.
+#[derive(Debug, Default)]
+pub struct Processes {
+    running: Vec<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    name: String,
+    log: PathBuf,
+    child: Child,
+}
+
+/// A process has ended that should run, or did not end as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It was not started.
+    #[error("cannot start {} or write its log {}", program.display(), log.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Its log.
+        log: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It ended by itself.
+    #[error("{name} has ended ({status}); its log {} ends:\n{tail}", log.display())]
+    Ended {
+        /// Its name.
+        name: String,
+        /// How.
+        status: ExitStatus,
+        /// Where its log is.
+        log: PathBuf,
+        /// The end of it.
+        tail: String,
+    },
+    /// It did not end when told to.
+    #[error("{name} did not end within {} s of SIGTERM and was killed; see {}", STOP_LIMIT.as_secs(), log.display())]
+    Stuck {
+        /// Its name.
+        name: String,
+        /// Where its log is.
+        log: PathBuf,
+    },
+    /// The system does not tell.
+    #[error("cannot learn what became of {name}")]
+    Unknown {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Processes {
+    /// Starts `program`; what it prints goes to `log`.
+    ///
+    /// # Errors
+    /// If the system does not start it, or the log cannot be written.
+    pub fn start(
+        &mut self,
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        log: &Path,
+    ) -> Result<(), ProcessError> {
+        let spawn = || {
+            let output = File::create(log)?;
+            let mut command = Command::new(program);
+            command.args(arguments).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+            command.kill_on_drop(true).spawn()
+        };
+        let child = spawn().map_err(|source| {
+            ProcessError::Start { program: program.to_owned(), log: log.to_owned(), source }
+        })?;
+        self.running.push(Process { name: name.to_owned(), log: log.to_owned(), child });
+        Ok(())
+    }
+
+    /// Whether all of them run.
+    ///
+    /// # Errors
+    /// Names the first that does not, with the end of its log.
+    pub fn check(&mut self) -> Result<(), ProcessError> {
+        for Process { name, log, child } in &mut self.running {
+            let ended = child.try_wait();
+            let ended = ended.map_err(|source| ProcessError::Unknown { name: name.clone(), source })?;
+            if let Some(status) = ended {
+                return Err(ProcessError::Ended { name: name.clone(), status, tail: tail(log), log: log.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends SIGTERM to all, and waits for each. Returns what did not go as it should.
+    ///
+    /// Each has the chance to end well: only one that does not within the limit is killed.
+    pub async fn stop(&mut self) -> Vec<ProcessError> {
+        let mut wrong = Vec::new();
+        wrong.extend(self.check().err());
+        for process in &self.running {
+            process.terminate().await;
+        }
+        for Process { name, log, mut child } in self.running.drain(..) {
+            match timeout(STOP_LIMIT, child.wait()).await {
+                Ok(Ok(status)) if status.success() => (),
+                // One that had ended before has been named already.
+                Ok(Ok(status)) if wrong.is_empty() => {
+                    let tail = tail(&log);
+                    wrong.push(ProcessError::Ended { name, status, log, tail });
+                }
+                Ok(Ok(_)) => (),
+                Ok(Err(source)) => wrong.push(ProcessError::Unknown { name, source }),
+                Err(_) => {
+                    // Dropping it does the same if this fails.
+                    let _ = child.kill().await;
+                    wrong.push(ProcessError::Stuck { name, log });
+                }
+            }
+        }
+        wrong
+    }
+}
+
+impl Process {
+    /// The shell's `kill` is in every POSIX system and needs no unsafe code. The number is still this child's:
+    /// it is not given to another process before we have waited for it.
+    async fn terminate(&self) {
+        let Some(id) = self.child.id() else { return };
+        let mut kill = Command::new("/bin/sh");
+        kill.args(["-c", "kill -TERM \"$0\"", &id.to_string()]);
+        let sent = kill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        if let Err(error) = sent {
+            tracing::warn!(name = self.name, %error, "cannot send SIGTERM");
+        }
+    }
+}
+
+/// The last lines of a log, indented; a log that cannot be read is said to be so.
+pub fn tail(log: &Path) -> String {
+    let read = || {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_else(|error| format!("(cannot be read: {error})"));
+    let lines: Vec<_> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    last.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(processes: &mut Processes, script: &str, log: &Path) {
+        let arguments = ["-c".to_owned(), script.to_owned()];
+        processes.start("attic", Path::new("/bin/sh"), &arguments, log).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_process_that_listens_ends_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("attic.log");
+        let mut processes = Processes::default();
+        shell(&mut processes, "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done", &log);
+        while !std::fs::read_to_string(&log).unwrap().contains("up") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        processes.check().unwrap();
+        assert!(processes.stop().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_process_that_dies_is_named_with_the_end_of_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut processes = Processes::default();
+        shell(&mut processes, "echo no memory >&2; exit 7", &folder.path().join("attic.log"));
+        let error = loop {
+            if let Err(error) = processes.check() {
+                break error.to_string();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert!(error.contains("attic has ended") && error.contains("no memory"), "{error}");
+        assert_eq!(processes.stop().await.len(), 1);
+    }
+
+    #[test]
+    fn a_tail_is_the_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let text: String = (0..5000).map(|line| format!("line {line}\n")).collect();
+        std::fs::write(&log, text).unwrap();
+        let tail = tail(&log);
+        assert_eq!(tail.lines().count(), TAIL_LINES);
+        assert!(tail.ends_with("line 4999"));
+    }
+}

@@ -1,0 +1,341 @@
+//! The gateway actor: admits requests, sends them to the first stage, and answers exactly once.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+use weir_shared::ids::RequestId;
+use weir_shared::plan::{Node, Plan, PlanId, Value};
+use weir_shared::transport::{Links, Parcel, activation};
+use weir_shared::wire::control::{FailureKind, LinkReport, RequestFailure};
+use weir_shared::wire::{Header, codec};
+
+use super::ledger::{GiveUp, Ledger, NewRequest, Occupancy, Pending, Verdict};
+use super::messages::*;
+use super::oip::{InferDone, InferFailure, StatisticsSnapshot};
+use crate::metrics::Metrics;
+
+/// How often deadlines and pauses are looked at: well below any deadline that makes sense on a network.
+const SWEEP: Duration = Duration::from_millis(5);
+
+/// What a refused client is told to wait: about one request's time.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Plans whose last stage may send logits: the committed one, and those on their way in or out.
+pub type GatewayPlans = Arc<Vec<Arc<Plan>>>;
+
+type Reply = oneshot::Sender<Result<InferDone, InferFailure>>;
+
+/// What the gateway is made of.
+pub struct GatewayParts {
+    /// Sends inputs.
+    pub links: Links,
+    /// Requests that may be in at once.
+    pub capacity: usize,
+    /// Allowed for a request that states no timeout, and the most for one that does.
+    pub deadline: Duration,
+    /// Sees the plans that are known here.
+    pub plans: watch::Sender<GatewayPlans>,
+    /// Sees whether requests are admitted.
+    pub ready: watch::Sender<bool>,
+    /// Counted for clients.
+    pub statistics: Arc<Mutex<StatisticsSnapshot>>,
+    /// Counted for operators.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Admits requests, sends them to the first stage, and answers exactly once.
+pub struct GatewayActor {
+    parts: GatewayParts,
+    ledger: Ledger<Reply>,
+    current: Option<Arc<Plan>>,
+    draining: bool,
+    when_drained: Vec<(PlanId, oneshot::Sender<()>)>,
+    when_empty: Vec<oneshot::Sender<()>>,
+}
+
+impl GatewayActor {
+    /// A gateway without a plan.
+    pub fn new(parts: GatewayParts) -> Self {
+        let ledger = Ledger::new(parts.capacity);
+        Self { parts, ledger, current: None, draining: false, when_drained: vec![], when_empty: vec![] }
+    }
+
+    /// Sends whatever is due.
+    fn dispatch(&mut self) {
+        let now = Instant::now();
+        let Some(plan) = self.current.clone() else { return };
+        for id in self.ledger.begin_due(now, plan.id()) {
+            if let Err(failure) = self.send(&plan, id) {
+                self.request_failed(now, &failure);
+            }
+        }
+    }
+
+    fn send(&self, plan: &Plan, id: RequestId) -> Result<(), RequestFailure> {
+        let Some(pending) = self.ledger.get(id) else { return Ok(()) };
+        for program in plan.first_stages() {
+            let Some(route) = plan.route(Node::Gateway, Node::Stage(program.stage)) else { continue };
+            let Some(inlet) = program.inlet(Value::INPUT) else { continue };
+            let payload = activation::payload(route.encoding, &pending.input, inlet.shape);
+            let header = Header {
+                request: id,
+                attempt: pending.attempt,
+                plan: plan.id(),
+                plan_prefix: plan.hash().0.prefix(),
+                value: Value::INPUT,
+                batch: pending.batch,
+                encoding: route.encoding,
+                remaining_micros: 0,
+                checksum: codec::checksum(&payload),
+                trace: pending.trace,
+            };
+            let parcel = Parcel { header, payload, deadline: pending.deadline };
+            if self.parts.links.send(&route.to, route.address, parcel).is_err() {
+                return Err(RequestFailure {
+                    request: id,
+                    attempt: pending.attempt,
+                    plan: plan.id(),
+                    kind: FailureKind::Overloaded,
+                    reason: format!("the link to {} is full", route.to),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn request_failed(&mut self, now: Instant, failure: &RequestFailure) {
+        tracing::debug!(request = %failure.request, kind = failure.kind.name(), reason = %failure.reason, "attempt failed");
+        if let Verdict::GiveUp(pending, why) = self.ledger.failed(now, failure) {
+            self.give_up(pending, why);
+        }
+    }
+
+    fn give_up(&self, pending: Pending<Reply>, why: GiveUp) {
+        let took = pending.admitted.elapsed();
+        let failure = match why {
+            GiveUp::Expired => InferFailure::DeadlineExceeded { allowed: pending.deadline - pending.admitted },
+            GiveUp::Exhausted(reason) => InferFailure::Failed { attempts: pending.attempt.0, reason },
+        };
+        self.parts.metrics.answered(outcome_name(&failure), took);
+        self.statistics(|statistics| statistics.add_failure(took));
+        // The client may have gone away.
+        let _ = pending.reply.send(Err(failure));
+    }
+
+    fn statistics(&self, change: impl FnOnce(&mut StatisticsSnapshot)) {
+        let lock = self.parts.statistics.lock();
+        change(&mut lock.unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// Wakes whoever waits for a plan to drain or for the ledger to empty, and publishes the figures.
+    fn settle(&mut self) {
+        let ledger = &self.ledger;
+        let (done, waiting) =
+            std::mem::take(&mut self.when_drained).into_iter().partition(|(plan, waiter)| {
+                waiter.is_closed() || ledger.runs_on(*plan) == Occupancy::Drained
+            });
+        self.when_drained = waiting;
+        let done: Vec<(PlanId, oneshot::Sender<()>)> = done;
+        for (_, waiter) in done {
+            let _ = waiter.send(());
+        }
+        if self.ledger.is_empty() {
+            for waiter in self.when_empty.drain(..) {
+                let _ = waiter.send(());
+            }
+        }
+        self.parts.metrics.in_flight(self.ledger.len(), self.ledger.retries());
+    }
+
+    fn sweep(&mut self) {
+        for pending in self.ledger.expire(Instant::now()) {
+            self.give_up(pending, GiveUp::Expired);
+        }
+        self.dispatch();
+        self.settle();
+    }
+
+    fn know(&self, change: impl FnOnce(&mut Vec<Arc<Plan>>)) {
+        self.parts.plans.send_modify(|plans| change(Arc::make_mut(plans)));
+    }
+
+    fn publish_ready(&self) {
+        self.parts.ready.send_replace(self.current.is_some() && !self.draining);
+    }
+}
+
+fn outcome_name(failure: &InferFailure) -> &'static str {
+    match failure {
+        InferFailure::Overloaded { .. } => "overloaded",
+        InferFailure::NoPlan | InferFailure::Draining => "unavailable",
+        InferFailure::DeadlineExceeded { .. } => "expired",
+        InferFailure::Failed { .. } => "failed",
+    }
+}
+
+impl Actor for GatewayActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(SWEEP, |gateway, _| gateway.sweep());
+    }
+}
+
+impl Handler<Infer> for GatewayActor {
+    type Result = ResponseFuture<Result<InferDone, InferFailure>>;
+
+    fn handle(&mut self, Infer { job, trace }: Infer, _: &mut Self::Context) -> Self::Result {
+        let refuse = |failure: InferFailure| -> Self::Result {
+            self.parts.metrics.refused(outcome_name(&failure));
+            Box::pin(std::future::ready(Err(failure)))
+        };
+        if self.draining {
+            return refuse(InferFailure::Draining);
+        }
+        if self.current.is_none() {
+            return refuse(InferFailure::NoPlan);
+        }
+        let now = Instant::now();
+        let allowed = job.timeout.map_or(self.parts.deadline, |timeout| timeout.min(self.parts.deadline));
+        let (reply, answer) = oneshot::channel();
+        let request = NewRequest {
+            input: Arc::new(job.images),
+            batch: job.batch,
+            trace,
+            deadline: now + allowed,
+            reply,
+        };
+        let id = RequestId(uuid::Uuid::new_v4().as_u128());
+        if self.ledger.admit(now, id, request).is_err() {
+            return refuse(InferFailure::Overloaded { retry_after: RETRY_AFTER });
+        }
+        self.dispatch();
+        Box::pin(async move { answer.await.unwrap_or(Err(InferFailure::Draining)) })
+    }
+}
+
+impl Handler<ReplyArrived> for GatewayActor {
+    type Result = ();
+
+    fn handle(&mut self, ReplyArrived(activation): ReplyArrived, _: &mut Self::Context) {
+        let header = activation.header;
+        let now = Instant::now();
+        let Some(pending) = self.ledger.answered(header.request) else {
+            return self.parts.metrics.duplicate_reply();
+        };
+        let sent = pending.sent.unwrap_or(now);
+        let done = InferDone {
+            logits: activation.values,
+            plan: header.plan,
+            attempts: pending.attempt.0,
+            queue: sent - pending.admitted,
+            compute: now - sent,
+        };
+        let took = now - pending.admitted;
+        self.parts.metrics.answered("ok", took);
+        self.statistics(|statistics| statistics.add_success(pending.batch, &done, took));
+        // The client may have gone away.
+        let _ = pending.reply.send(Ok(done));
+        self.settle();
+    }
+}
+
+impl Handler<RequestFailed> for GatewayActor {
+    type Result = ();
+
+    fn handle(&mut self, RequestFailed(failure): RequestFailed, _: &mut Self::Context) {
+        self.request_failed(Instant::now(), &failure);
+        self.settle();
+    }
+}
+
+impl Handler<ConnectFirstStage> for GatewayActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, ConnectFirstStage(plan): ConnectFirstStage, _: &mut Self::Context) -> Self::Result {
+        self.know(|plans| plans.push(plan.clone()));
+        let stages = plan.first_stages();
+        let routes = stages.filter_map(|program| plan.route(Node::Gateway, Node::Stage(program.stage)));
+        let reached: Vec<_> = routes.map(|route| self.parts.links.reach(&route.to, route.address)).collect();
+        Box::pin(async move {
+            futures_util::future::join_all(reached).await;
+        })
+    }
+}
+
+impl Handler<CommitPlan> for GatewayActor {
+    type Result = ();
+
+    fn handle(&mut self, CommitPlan(plan): CommitPlan, _: &mut Self::Context) {
+        self.current = Some(plan);
+        self.publish_ready();
+        self.dispatch();
+        self.settle();
+    }
+}
+
+impl Handler<PlanBroken> for GatewayActor {
+    type Result = ();
+
+    fn handle(&mut self, PlanBroken(id): PlanBroken, _: &mut Self::Context) {
+        if self.current.as_ref().is_some_and(|plan| plan.id() == id) {
+            self.current = None;
+            self.publish_ready();
+        }
+        for pending in self.ledger.interrupt(Instant::now(), id) {
+            self.give_up(pending, GiveUp::Exhausted("its plans lost workers each time".to_owned()));
+        }
+        self.settle();
+    }
+}
+
+impl Handler<RetirePlan> for GatewayActor {
+    type Result = ();
+
+    fn handle(&mut self, RetirePlan(id): RetirePlan, _: &mut Self::Context) {
+        for pending in self.ledger.interrupt(Instant::now(), id) {
+            self.give_up(pending, GiveUp::Exhausted("its plan was retired".to_owned()));
+        }
+        self.know(|plans| plans.retain(|plan| plan.id() != id));
+        let known = self.parts.plans.borrow().clone();
+        self.parts.links.keep_only(known.iter().map(|plan| &**plan));
+        self.dispatch();
+        self.settle();
+    }
+}
+
+impl Handler<WhenDrained> for GatewayActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, WhenDrained(id): WhenDrained, _: &mut Self::Context) -> Self::Result {
+        let (waiter, drained) = oneshot::channel();
+        self.when_drained.push((id, waiter));
+        self.settle();
+        Box::pin(async move { drop(drained.await) })
+    }
+}
+
+impl Handler<GetLinks> for GatewayActor {
+    type Result = Vec<LinkReport>;
+
+    fn handle(&mut self, _: GetLinks, _: &mut Self::Context) -> Self::Result {
+        self.parts.links.report()
+    }
+}
+
+impl Handler<Drain> for GatewayActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        self.draining = true;
+        self.publish_ready();
+        let (waiter, empty) = oneshot::channel();
+        self.when_empty.push(waiter);
+        self.settle();
+        Box::pin(async move { drop(empty.await) })
+    }
+}

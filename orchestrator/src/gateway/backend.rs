@@ -1,0 +1,47 @@
+//! The HTTP layer's view of the gateway.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::Addr;
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::watch;
+
+use super::actor::GatewayActor;
+use super::messages::Infer;
+use super::oip::{InferBackend, InferDone, InferFailure, InferJob, ModelInfo, StatisticsSnapshot};
+
+/// Hands requests from any HTTP thread to the gateway actor. Cheap to clone.
+#[derive(Clone)]
+pub struct GatewayBackend {
+    /// The actor.
+    pub gateway: Addr<GatewayActor>,
+    /// What is served.
+    pub model: Arc<ModelInfo>,
+    /// Whether requests are admitted.
+    pub ready: watch::Receiver<bool>,
+    /// What was counted.
+    pub statistics: Arc<Mutex<StatisticsSnapshot>>,
+}
+
+impl InferBackend for GatewayBackend {
+    fn model(&self) -> &ModelInfo {
+        &self.model
+    }
+
+    fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    fn infer(&self, job: InferJob) -> LocalBoxFuture<'static, Result<InferDone, InferFailure>> {
+        let gateway = self.gateway.clone();
+        Box::pin(async move {
+            // A full mailbox waits here, and with it the HTTP connection: the ledger itself never waits.
+            let answer = gateway.send(Infer { job, trace: None }).await;
+            answer.unwrap_or(Err(InferFailure::Draining))
+        })
+    }
+
+    fn statistics(&self) -> StatisticsSnapshot {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,84 @@
+//! Reads logits off the links from last stages.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use tokio::sync::watch;
+use weir_shared::plan::{Node, Plan};
+use weir_shared::transport::activation::{self, Expected, ReceiveError, Refusal};
+use weir_shared::transport::{PeerConnection, close_code};
+use weir_shared::wire::Header;
+use weir_shared::wire::control::RequestFailure;
+
+use super::actor::{GatewayActor, GatewayPlans};
+use super::messages::{ReplyArrived, RequestFailed};
+use crate::metrics::Metrics;
+
+/// What reading replies needs; shared by all connections.
+#[derive(Clone)]
+pub struct ReplyInbound {
+    /// Plans whose last stage may send.
+    pub plans: watch::Receiver<GatewayPlans>,
+    /// Where logits go.
+    pub gateway: Addr<GatewayActor>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl ReplyInbound {
+    /// Reads from a peer for as long as a known plan has it as last stage.
+    pub async fn serve(mut self, peer: PeerConnection) {
+        loop {
+            let admitted = self.plans.borrow_and_update().iter().any(|plan| is_last(plan, &peer));
+            if !admitted {
+                self.metrics.refused_peer("not_in_plan");
+                return peer.close(close_code::NOT_IN_PLAN, "you send no logits in any live plan");
+            }
+            tokio::select! {
+                stream = peer.connection.accept_uni() => match stream {
+                    Ok(stream) => {
+                        actix_rt::spawn(self.clone().read(peer.clone(), stream));
+                    }
+                    Err(_) => return,
+                },
+                changed = self.plans.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn expect(&self, peer: &PeerConnection, header: &Header) -> Result<(Arc<Plan>, Expected), Refusal> {
+        let plans = self.plans.borrow();
+        let plan = plans.iter().find(|plan| plan.id() == header.plan);
+        let plan = plan.ok_or(Refusal::StalePlan(header.plan))?;
+        let expected = Expected::in_plan(plan, header.value, &peer.peer, Node::Gateway)?;
+        Ok((plan.clone(), expected))
+    }
+
+    async fn read(self, peer: PeerConnection, mut stream: quinn::RecvStream) {
+        match activation::receive(&mut stream, |header| self.expect(&peer, header)).await {
+            // The gateway is gone only when the process ends.
+            Ok(reply) => {
+                let _ = self.gateway.send(ReplyArrived(reply)).await;
+            }
+            Err(ReceiveError::Request { header, cause }) => {
+                let failure = RequestFailure {
+                    request: header.request,
+                    attempt: header.attempt,
+                    plan: header.plan,
+                    kind: cause.kind(),
+                    reason: cause.to_string(),
+                };
+                let _ = self.gateway.send(RequestFailed(failure)).await;
+            }
+            Err(ReceiveError::Stream(_)) => {}
+            Err(error) => {
+                self.metrics.refused_peer("malformed");
+                tracing::warn!(peer = %peer.peer, error = %weir_shared::chain(&error), "malformed reply");
+            }
+        }
+    }
+}
+
+fn is_last(plan: &Plan, peer: &PeerConnection) -> bool {
+    plan.last_stage().is_some_and(|last| plan.peer(Node::Stage(last.stage)).as_ref() == Some(&peer.peer))
+}

@@ -1,0 +1,66 @@
+//! Everything that the gateway can be told or asked.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use weir_shared::plan::{Plan, PlanId};
+use weir_shared::transport::activation::Activation;
+use weir_shared::wire::TraceContext;
+use weir_shared::wire::control::{LinkReport, RequestFailure};
+
+use super::oip::{InferDone, InferFailure, InferJob};
+
+/// Compute the logits of a batch.
+#[derive(Message)]
+#[rtype(result = "Result<InferDone, InferFailure>")]
+pub struct Infer {
+    /// The images.
+    pub job: InferJob,
+    /// Trace context of the HTTP request.
+    pub trace: Option<TraceContext>,
+}
+
+/// Logits have arrived from the last stage.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ReplyArrived(pub Activation);
+
+/// A worker gave a request up.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RequestFailed(pub RequestFailure);
+
+/// Reach the first stage of a plan that is about to be committed, and let its last stage in.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ConnectFirstStage(pub Arc<Plan>);
+
+/// Admit new requests on this plan from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CommitPlan(pub Arc<Plan>);
+
+/// A plan has lost a worker: its requests wait for the next plan, and new ones are not admitted on it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PlanBroken(pub PlanId);
+
+/// A plan's time to drain is over, or it was never committed: forget it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RetirePlan(pub PlanId);
+
+/// Completes when no request runs on that plan.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct WhenDrained(pub PlanId);
+
+/// Readings of the gateway's own links.
+#[derive(Message)]
+#[rtype(result = "Vec<LinkReport>")]
+pub struct GetLinks;
+
+/// Admit nothing more, and complete when every admitted request is answered.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain;

@@ -1,0 +1,16 @@
+//! Where requests are admitted, sent into the pipeline, tried again, and answered.
+//!
+//! HTTP requests come in through [`oip`], become entries of the ledger, and leave with the logits that the
+//! last stage sends. Nothing here passes through the supervisor: it only says which plan is committed.
+
+mod actor;
+mod backend;
+mod budget;
+mod inbound;
+mod ledger;
+pub mod messages;
+pub mod oip;
+
+pub use actor::{GatewayActor, GatewayParts, GatewayPlans};
+pub use backend::GatewayBackend;
+pub use inbound::ReplyInbound;

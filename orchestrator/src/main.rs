@@ -1,0 +1,126 @@
+//! The orchestrator's command line; everything it does is in the library.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use weir_orchestrator::app::{Config, Orchestrator};
+use weir_orchestrator::planner::{LinkMap, PlanFile};
+use weir_orchestrator::supervisor::PlanSource;
+use weir_shared::arch::Arch;
+use weir_shared::logging::{self, LogFormat};
+use weir_shared::transport::{Congestion, Identity, Settings};
+use weir_shared::weights::{Checkpoint, Manifest};
+
+/// Weir's orchestrator: admits requests, decides plans, and rolls them out.
+#[derive(Debug, Parser)]
+#[command(name = "weir-orchestrator", version, about)]
+struct Args {
+    /// Folder with ca.crt, tls.crt and tls.key.
+    #[arg(long, env = "WEIR_CERTS", value_name = "DIR")]
+    certs: PathBuf,
+    /// The network that is served, such as resnet20 or resnet50.
+    #[arg(long, env = "WEIR_ARCH", value_name = "NAME")]
+    arch: Arch,
+    /// Checkpoint (safetensors); workers must hold the same one.
+    #[arg(long, env = "WEIR_WEIGHTS", value_name = "FILE")]
+    weights: PathBuf,
+    /// UDP address for workers.
+    #[arg(long, env = "WEIR_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:7600")]
+    listen: SocketAddr,
+    /// Address under which workers reach this process, where it differs from --listen.
+    #[arg(long, env = "WEIR_ADVERTISE", value_name = "ADDR")]
+    advertise: Option<SocketAddr>,
+    /// TCP address of the inference API (Open Inference Protocol v2).
+    #[arg(long, env = "WEIR_HTTP", value_name = "ADDR", default_value = "0.0.0.0:8080")]
+    http: SocketAddr,
+    /// TCP address of the admin API.
+    #[arg(long, env = "WEIR_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:7610")]
+    admin: SocketAddr,
+    /// Workers to wait for before the first plan.
+    #[arg(long, env = "WEIR_WORKERS", value_name = "N", default_value_t = 1)]
+    workers: usize,
+    /// A plan written by hand (TOML) instead of a balanced one.
+    #[arg(long, env = "WEIR_PLAN", value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Addresses of links that lead through something else (TOML).
+    #[arg(long, env = "WEIR_LINKS", value_name = "FILE")]
+    links: Option<PathBuf>,
+    /// The most images in one request.
+    #[arg(long, env = "WEIR_MAX_BATCH", value_name = "N", default_value_t = 8,
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(weir_shared::plan::plan::BATCH_MAX)))]
+    max_batch: u16,
+    /// Requests that may be in at once; more are refused with 503.
+    #[arg(long, env = "WEIR_MAX_IN_FLIGHT", value_name = "N", default_value_t = 64)]
+    max_in_flight: usize,
+    /// Milliseconds that a request may take.
+    #[arg(long, env = "WEIR_DEADLINE_MS", value_name = "MS", default_value_t = 10_000)]
+    deadline_ms: u64,
+    /// How QUIC finds its rate: bbr keeps it on lossy links, cubic is the field's default.
+    #[arg(long, env = "WEIR_CONGESTION", value_name = "NAME", default_value = "bbr")]
+    congestion: Congestion,
+    /// How log lines are written: text or json.
+    #[arg(long, env = "WEIR_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    logging::start(args.log_format);
+    let config = config(args)?;
+    actix_rt::System::new().block_on(async move {
+        let orchestrator = Orchestrator::start(config)?;
+        weir_shared::signal::terminated().await.context("cannot listen for signals")?;
+        tracing::info!("stopping");
+        orchestrator.stop().await;
+        Ok(())
+    })
+}
+
+fn config(args: &Args) -> anyhow::Result<Config> {
+    let identity = Identity::load(&args.certs)?;
+    let checkpoint = Checkpoint::open(&args.weights)?;
+    let network = checkpoint.spec(args.arch)?;
+    let source = match &args.plan {
+        Some(path) => PlanSource::File(PlanFile::load(path, &network.network())?),
+        None => PlanSource::Balanced,
+    };
+    Ok(Config {
+        identity,
+        listen: args.listen,
+        advertise: args.advertise,
+        http: args.http,
+        admin: args.admin,
+        network,
+        weights: manifest(&checkpoint, network)?.digests(),
+        source,
+        first_workers: args.workers,
+        links: args.links.as_deref().map(LinkMap::load).transpose()?.unwrap_or_default(),
+        max_batch: args.max_batch,
+        max_in_flight: args.max_in_flight,
+        deadline: Duration::from_millis(args.deadline_ms),
+        transport: Settings { congestion: args.congestion },
+    })
+}
+
+/// The digests of the checkpoint as it is now; where a manifest lies beside it, both must agree.
+fn manifest(checkpoint: &Checkpoint, network: weir_shared::arch::NetworkSpec) -> anyhow::Result<Manifest> {
+    let found = Manifest::compute(checkpoint, &network)?;
+    let beside = Manifest::beside(checkpoint.path());
+    if beside.exists() {
+        Manifest::load(&beside)?.verify(checkpoint)?;
+    }
+    Ok(found)
+}

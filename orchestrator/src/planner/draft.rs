@@ -1,0 +1,185 @@
+//! From cut points and workers to a plan: fills in routes, digests and numbers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use weir_shared::arch::{LayerId, NetworkSpec};
+use weir_shared::digest::Digest;
+use weir_shared::ids::{PeerName, WorkerId};
+use weir_shared::plan::plan::BatchNorm;
+use weir_shared::plan::{
+    ActiveSet, Dataflow, Encoding, Node, Partition, PartitionError, Plan, PlanDraft, PlanError, PlanId, Route,
+    StageAssignment, StageIndex, StageProgram,
+};
+
+/// Everything that makes a plan once cuts and workers are chosen.
+pub struct Draft<'a> {
+    /// Term and epoch.
+    pub id: PlanId,
+    /// The plan that it replaces.
+    pub parent: Option<PlanId>,
+    /// The network.
+    pub network: NetworkSpec,
+    /// Active connections.
+    pub active: ActiveSet,
+    /// Cut points.
+    pub cuts: Vec<LayerId>,
+    /// One worker for each stage, with the address that it advertises.
+    pub workers: Vec<(WorkerId, SocketAddr)>,
+    /// The gateway and its address.
+    pub gateway: (PeerName, SocketAddr),
+    /// Addresses that differ from the advertised ones.
+    pub links: &'a LinkMap,
+    /// Encodings that differ from f32, by short names of sender and receiver.
+    pub encodings: &'a BTreeMap<(String, String), Encoding>,
+    /// Digest of each layer's weights.
+    pub weights: Vec<Digest>,
+    /// What workers do with batch normalisation.
+    pub batch_norm: BatchNorm,
+    /// The most samples in one request.
+    pub max_batch: u16,
+}
+
+/// Addresses by directed link, for links that lead through something else: a relay, a tunnel, an emulator.
+#[derive(Debug, Clone, Default)]
+pub struct LinkMap {
+    addresses: BTreeMap<(String, String), SocketAddr>,
+}
+
+/// Why a file of links cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkMapError {
+    /// The file cannot be read.
+    #[error("cannot read the links file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not of the right form.
+    #[error("the links file {} is not valid; write [[link]] with from, to and address", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: toml::de::Error,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkFile {
+    link: Vec<LinkEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkEntry {
+    from: String,
+    to: String,
+    address: SocketAddr,
+}
+
+impl LinkMap {
+    /// Reads a TOML file of `[[link]]` tables with `from`, `to` (short names) and `address`.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is of another form.
+    pub fn load(path: &Path) -> Result<Self, LinkMapError> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| LinkMapError::Unreadable { path: path.to_owned(), source })?;
+        let file: LinkFile =
+            toml::from_str(&text).map_err(|source| LinkMapError::Malformed { path: path.to_owned(), source })?;
+        let entries = file.link.into_iter().map(|link| ((link.from, link.to), link.address));
+        Ok(Self { addresses: entries.collect() })
+    }
+
+    fn address(&self, from: &PeerName, to: &PeerName) -> Option<SocketAddr> {
+        self.addresses.get(&(from.short().to_owned(), to.short().to_owned())).copied()
+    }
+}
+
+/// Why no plan can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DraftError {
+    /// The cuts do not fit the network.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+    /// The rest does not fit.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// There are more stages than workers, or fewer.
+    #[error("{stages} stages for {workers} workers; name one worker for each stage")]
+    Count {
+        /// Stages.
+        stages: usize,
+        /// Workers.
+        workers: usize,
+    },
+}
+
+impl Draft<'_> {
+    /// The checked plan.
+    ///
+    /// # Errors
+    /// If cuts, workers or links do not fit together.
+    pub fn plan(self) -> Result<Plan, DraftError> {
+        let network = self.network.network();
+        let layers = Partition::new(&network, self.cuts.clone())?.stages(&network);
+        if layers.len() != self.workers.len() {
+            return Err(DraftError::Count { stages: layers.len(), workers: self.workers.len() });
+        }
+        self.active.check(&network).map_err(PlanError::from)?;
+        let programs = StageProgram::derive(&Dataflow::new(&network, &self.active), &layers);
+        let mut routes: Vec<Route> = Vec::new();
+        for program in &programs {
+            let here = Node::Stage(program.stage);
+            let arriving = program.inlets.iter().map(|inlet| (inlet.from, here));
+            let leaving = program.outlets.iter().map(|outlet| (here, outlet.to));
+            for (from, to) in arriving.chain(leaving) {
+                let route = self.route(from, to);
+                if !routes.contains(&route) {
+                    routes.push(route);
+                }
+            }
+        }
+        let stages = layers.into_iter().zip(&self.workers);
+        let stages = stages.map(|(layers, (worker, _))| StageAssignment { layers, worker: worker.clone() });
+        Ok(Plan::new(PlanDraft {
+            id: self.id,
+            parent: self.parent,
+            network: self.network,
+            stages: stages.collect(),
+            active: self.active,
+            routes,
+            gateway: self.gateway.0,
+            weights: self.weights,
+            batch_norm: self.batch_norm,
+            max_batch: self.max_batch,
+        })?)
+    }
+
+    fn peer(&self, node: Node) -> (PeerName, SocketAddr) {
+        match node {
+            Node::Gateway => self.gateway.clone(),
+            Node::Stage(StageIndex(index)) => {
+                let (worker, address) = &self.workers[usize::from(index)];
+                (worker.peer(), *address)
+            }
+        }
+    }
+
+    fn route(&self, from: Node, to: Node) -> Route {
+        let (from, _) = self.peer(from);
+        let (to, advertised) = self.peer(to);
+        let address = self.links.address(&from, &to).unwrap_or(advertised);
+        let named = (from.short().to_owned(), to.short().to_owned());
+        let encoding = self.encodings.get(&named).copied().unwrap_or_default();
+        Route { from, to, address, encoding }
+    }
+}

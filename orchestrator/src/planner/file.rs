@@ -1,0 +1,147 @@
+//! A plan that a person wrote: cuts, workers, and what departs from the defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use weir_shared::arch::{LayerId, Network};
+use weir_shared::ids::WorkerId;
+use weir_shared::plan::plan::BatchNorm;
+use weir_shared::plan::{ActiveSet, ActiveSetError, Encoding, Partition, PartitionError};
+
+/// The file given with `--plan`.
+///
+/// ```toml
+/// workers = ["camera", "router", "attic"]
+/// cuts = ["layer1.2.conv2", 19]     # the first layer of each later stage, by name or number
+/// off = "F:layer2.1,S:layer3.2"     # connections that are not active
+/// batch_norm = "folded"             # or "separate"
+///
+/// [[encoding]]
+/// from = "camera"
+/// to = "router"
+/// encoding = "f16"                  # or "int8"
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanFile {
+    /// One worker for each stage, in order.
+    pub workers: Vec<WorkerId>,
+    #[serde(default)]
+    cuts: Vec<Cut>,
+    #[serde(default)]
+    off: String,
+    /// What workers do with batch normalisation.
+    #[serde(default)]
+    pub batch_norm: BatchNorm,
+    #[serde(default)]
+    encoding: Vec<LinkEncoding>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Cut {
+    Number(u16),
+    Name(String),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkEncoding {
+    from: String,
+    to: String,
+    encoding: Encoding,
+}
+
+/// Why a plan file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanFileError {
+    /// The file cannot be read.
+    #[error("cannot read the plan file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not of the right form.
+    #[error("the plan file {} is not valid", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A cut names no layer.
+    #[error("the plan file cuts before {name:?}, which is no layer of {arch}; layers are called stem, layer1.0.conv1, layer1.0.join and so on")]
+    NoSuchLayer {
+        /// As written.
+        name: String,
+        /// The network.
+        arch: String,
+    },
+    /// The cuts are impossible.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+    /// The connections are impossible.
+    #[error(transparent)]
+    ActiveSet(#[from] ActiveSetError),
+    /// Stages and workers differ in number.
+    #[error("the plan file has {stages} stages (one more than its cuts) but names {workers} workers")]
+    Count {
+        /// Stages.
+        stages: usize,
+        /// Workers.
+        workers: usize,
+    },
+}
+
+impl PlanFile {
+    /// Reads the file and checks it against `network`, so that mistakes are found at the start.
+    ///
+    /// # Errors
+    /// Names what is wrong in it.
+    pub fn load(path: &Path, network: &Network) -> Result<Self, PlanFileError> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| PlanFileError::Unreadable { path: path.to_owned(), source })?;
+        let malformed = |source| PlanFileError::Malformed { path: path.to_owned(), source: Box::new(source) };
+        let file: Self = toml::from_str(&text).map_err(malformed)?;
+        let cuts = Partition::new(network, file.cuts(network)?)?;
+        file.active(network)?;
+        let (stages, workers) = (cuts.cuts().len() + 1, file.workers.len());
+        if stages == workers { Ok(file) } else { Err(PlanFileError::Count { stages, workers }) }
+    }
+
+    /// The cut points.
+    ///
+    /// # Errors
+    /// If a name is no layer's.
+    pub fn cuts(&self, network: &Network) -> Result<Vec<LayerId>, PlanFileError> {
+        let find = |cut: &Cut| match cut {
+            Cut::Number(number) => Ok(LayerId(*number)),
+            Cut::Name(name) => {
+                let mut layers = network.layers().iter();
+                let found = layers.find(|layer| network.layer_name(layer.kind) == *name).map(|layer| layer.id);
+                let missing = || PlanFileError::NoSuchLayer { name: name.clone(), arch: network.arch.to_string() };
+                found.ok_or_else(missing)
+            }
+        };
+        self.cuts.iter().map(find).collect()
+    }
+
+    /// The active connections.
+    ///
+    /// # Errors
+    /// If a name is no connection's, or a block would vanish.
+    pub fn active(&self, network: &Network) -> Result<ActiveSet, ActiveSetError> {
+        ActiveSet::parse(&self.off, network)
+    }
+
+    /// Encodings by short names of sender and receiver.
+    pub fn encodings(&self) -> BTreeMap<(String, String), Encoding> {
+        let entries = self.encoding.iter();
+        entries.map(|link| ((link.from.clone(), link.to.clone()), link.encoding)).collect()
+    }
+}

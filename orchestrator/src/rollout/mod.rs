@@ -1,0 +1,213 @@
+//! The rollout of one plan: prepare, connect, commit, drain, retire.
+//!
+//! A pure state machine. Events come in with the time, [`Step`]s come out; whoever owns it carries them out.
+//!
+//! Always true: nothing is committed before every worker has prepared this very plan and reached its peers; a
+//! rollout that fails before that leaves the old plan untouched; the old plan is retired only when the gateway
+//! says that no request runs on it, or its time to drain is over.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use weir_shared::ids::WorkerId;
+use weir_shared::plan::{Plan, PlanHash, PlanId};
+
+/// Loading weights from a slow card may take long; longer than this is a fault.
+const PREPARE_MAX: Duration = Duration::from_secs(60);
+
+/// Reaching the peers: workers give up after ten seconds, and say so.
+const CONNECT_MAX: Duration = Duration::from_secs(15);
+
+/// Where a rollout stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for these workers to prepare.
+    Preparing(BTreeSet<WorkerId>),
+    /// Waiting for these workers, and perhaps the gateway, to reach their peers.
+    Connecting {
+        /// Workers that have not answered.
+        workers: BTreeSet<WorkerId>,
+        /// Whether the gateway has reached the first stage.
+        gateway: GatewayLink,
+    },
+    /// Committed; the old plan still has requests.
+    Draining,
+    /// The end, good or bad.
+    Ended,
+}
+
+/// The gateway's own link to the first stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatewayLink {
+    /// Being dialled.
+    Dialling,
+    /// Up.
+    Ready,
+}
+
+/// What must be done next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Tell this worker to prepare the plan.
+    Prepare(WorkerId),
+    /// Tell this worker to reach its peers.
+    Connect(WorkerId),
+    /// Have the gateway reach the first stage, and report it.
+    ConnectGateway,
+    /// Swap the plan at admission, then tell its workers.
+    Commit,
+    /// Tell this worker to forget a plan.
+    Retire(WorkerId, PlanId),
+    /// The rollout failed; the old plan serves on.
+    Aborted(String),
+    /// The old plan is gone; nothing is left to do.
+    Finished,
+}
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A worker has prepared a plan of this hash.
+    Prepared(WorkerId, PlanHash),
+    /// A worker has reached its peers.
+    Connected(WorkerId),
+    /// The gateway has reached the first stage.
+    GatewayConnected,
+    /// A worker cannot carry the plan out.
+    Refused(WorkerId, String),
+    /// A worker's session ended.
+    Lost(WorkerId),
+    /// No admitted request runs on the old plan any more.
+    Drained,
+    /// Time has passed.
+    Tick,
+}
+
+/// The rollout of one plan in place of another.
+#[derive(Debug)]
+pub struct Rollout {
+    plan: Arc<Plan>,
+    old: Option<Arc<Plan>>,
+    phase: Phase,
+    until: Instant,
+    drain_max: Duration,
+}
+
+impl Rollout {
+    /// Begins to replace `old` by `plan`. The steps are the first to take.
+    pub fn begin(
+        now: Instant,
+        plan: Arc<Plan>,
+        old: Option<Arc<Plan>>,
+        drain_max: Duration,
+    ) -> (Self, Vec<Step>) {
+        let waiting = workers(&plan);
+        let steps = waiting.iter().cloned().map(Step::Prepare).collect();
+        let rollout = Self { plan, old, phase: Phase::Preparing(waiting), until: now + PREPARE_MAX, drain_max };
+        (rollout, steps)
+    }
+
+    /// The plan that is rolled out.
+    pub const fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Where it stands.
+    pub const fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Whether requests are admitted on the plan.
+    pub const fn is_committed(&self) -> bool {
+        matches!(self.phase, Phase::Draining)
+    }
+
+    /// Takes an event, and says what must be done.
+    pub fn on(&mut self, now: Instant, event: Event) -> Vec<Step> {
+        let loss_of_a_stage = matches!(&event, Event::Lost(worker) if self.plan.stage_of(worker).is_some());
+        match (&mut self.phase, event) {
+            (Phase::Ended, _) => Vec::new(),
+            (Phase::Preparing(waiting), Event::Prepared(worker, hash)) => {
+                if hash != self.plan.hash() {
+                    return self.abort(&format!("worker {worker} prepared a plan of another hash"));
+                }
+                waiting.remove(&worker);
+                if waiting.is_empty() { self.connect(now) } else { Vec::new() }
+            }
+            (Phase::Connecting { workers, .. }, Event::Connected(worker)) => {
+                workers.remove(&worker);
+                self.commit_if_connected(now)
+            }
+            (Phase::Connecting { gateway, .. }, Event::GatewayConnected) => {
+                *gateway = GatewayLink::Ready;
+                self.commit_if_connected(now)
+            }
+            (Phase::Preparing(_) | Phase::Connecting { .. }, Event::Refused(worker, reason)) => {
+                self.abort(&format!("worker {worker}: {reason}"))
+            }
+            (Phase::Preparing(_) | Phase::Connecting { .. }, Event::Lost(worker)) if loss_of_a_stage => {
+                self.abort(&format!("worker {worker} was lost"))
+            }
+            (Phase::Preparing(waiting), Event::Tick) if now >= self.until => {
+                let slow = names(waiting);
+                self.abort(&format!("{slow} did not prepare within {PREPARE_MAX:?}"))
+            }
+            (Phase::Connecting { workers, .. }, Event::Tick) if now >= self.until => {
+                let slow = if workers.is_empty() { "the gateway".to_owned() } else { names(workers) };
+                self.abort(&format!("{slow} did not reach its peers within {CONNECT_MAX:?}"))
+            }
+            (Phase::Draining, Event::Drained) => self.finish(),
+            (Phase::Draining, Event::Tick) if now >= self.until => self.finish(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn connect(&mut self, now: Instant) -> Vec<Step> {
+        let waiting = workers(&self.plan);
+        let steps = waiting.iter().cloned().map(Step::Connect).chain([Step::ConnectGateway]).collect();
+        self.phase = Phase::Connecting { workers: waiting, gateway: GatewayLink::Dialling };
+        self.until = now + CONNECT_MAX;
+        steps
+    }
+
+    fn commit_if_connected(&mut self, now: Instant) -> Vec<Step> {
+        let Phase::Connecting { workers, gateway: GatewayLink::Ready } = &self.phase else { return Vec::new() };
+        if !workers.is_empty() {
+            return Vec::new();
+        }
+        self.phase = Phase::Draining;
+        self.until = now + self.drain_max;
+        let mut steps = vec![Step::Commit];
+        if self.old.is_none() {
+            steps.extend(self.finish());
+        }
+        steps
+    }
+
+    fn finish(&mut self) -> Vec<Step> {
+        self.phase = Phase::Ended;
+        let old = self.old.take();
+        let retired = old.iter().flat_map(|old| workers(old).into_iter().map(|w| Step::Retire(w, old.id())));
+        retired.chain([Step::Finished]).collect()
+    }
+
+    fn abort(&mut self, reason: &str) -> Vec<Step> {
+        self.phase = Phase::Ended;
+        let id = self.plan.id();
+        let retired = workers(&self.plan).into_iter().map(|worker| Step::Retire(worker, id));
+        retired.chain([Step::Aborted(reason.to_owned())]).collect()
+    }
+}
+
+fn workers(plan: &Plan) -> BTreeSet<WorkerId> {
+    plan.draft().stages.iter().map(|stage| stage.worker.clone()).collect()
+}
+
+fn names(workers: &BTreeSet<WorkerId>) -> String {
+    workers.iter().map(WorkerId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! What to compute where, given who is there. Pure; the optimisation model will take its place.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use weir_shared::arch::{LayerId, NetworkSpec};
+use weir_shared::ids::WorkerId;
+use weir_shared::plan::plan::BatchNorm;
+use weir_shared::plan::{ActiveSet, Encoding};
+
+use crate::planner::{PlanFile, PlanFileError, balanced};
+
+/// Where plans come from.
+#[derive(Debug, Clone)]
+pub enum PlanSource {
+    /// Balanced over everybody who is there.
+    Balanced,
+    /// As a person wrote it.
+    File(PlanFile),
+}
+
+/// What a plan should hold, before numbers and routes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Active connections.
+    pub active: ActiveSet,
+    /// Cut points.
+    pub cuts: Vec<LayerId>,
+    /// One worker for each stage.
+    pub workers: Vec<(WorkerId, SocketAddr)>,
+    /// What workers do with batch normalisation.
+    pub batch_norm: BatchNorm,
+    /// Encodings that are not f32.
+    pub encodings: BTreeMap<(String, String), Encoding>,
+}
+
+impl PlanSource {
+    /// The choice for the workers that are there, or nothing while somebody is missing.
+    ///
+    /// # Errors
+    /// If the file does not fit the network, which [`PlanFile::load`] has ruled out.
+    pub fn choose(
+        &self,
+        network: NetworkSpec,
+        connected: &BTreeMap<WorkerId, SocketAddr>,
+    ) -> Result<Option<Choice>, PlanFileError> {
+        let network = network.network();
+        match self {
+            Self::Balanced if connected.is_empty() => Ok(None),
+            Self::Balanced => {
+                let active = ActiveSet::full();
+                let cuts = balanced(&network, &active, connected.len());
+                let workers = connected.iter().map(|(worker, &address)| (worker.clone(), address));
+                let workers = workers.take(cuts.len() + 1).collect();
+                let batch_norm = BatchNorm::default();
+                Ok(Some(Choice { active, cuts, workers, batch_norm, encodings: BTreeMap::new() }))
+            }
+            Self::File(file) => {
+                let address = |worker: &WorkerId| Some((worker.clone(), *connected.get(worker)?));
+                let Some(workers) = file.workers.iter().map(address).collect() else { return Ok(None) };
+                Ok(Some(Choice {
+                    active: file.active(&network)?,
+                    cuts: file.cuts(&network)?,
+                    workers,
+                    batch_norm: file.batch_norm,
+                    encodings: file.encodings(),
+                }))
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The one actor that decides.
+//!
+//! It reconciles: on a timer and on every event it compares the committed plan with the cluster as it is, and
+//! begins a rollout when they do not fit. It may be woken at any time, any number of times, without harm.
+
+mod actor;
+mod choice;
+mod messages;
+
+pub use actor::{Supervisor, SupervisorParts};
+pub use choice::{Choice, PlanSource};
+pub use messages::{
+    Directive, GatewayConnected, GetStatus, PlanDrained, Status, WorkerJoined, WorkerLeft, WorkerSaid,
+};

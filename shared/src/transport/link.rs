@@ -1,0 +1,257 @@
+//! A directed link: keeps one QUIC connection to a peer and sends activations on it, in order, within bounds.
+//!
+//! Parcels come in through a bounded queue; a full queue is refused at once, so whoever computes never waits for
+//! the wire. The link dials when it is made and again, after a growing pause, whenever the connection is lost. A
+//! parcel that was not acknowledged when the connection died is reported as failed: nothing vanishes in silence.
+//! A link that is dropped still delivers what it has taken, for a bounded time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::WriteError;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::ids::PeerName;
+use crate::wire::Header;
+use crate::wire::control::{FailureKind, LinkReport};
+
+use super::activation::{self, SendError};
+use super::{PeerConnection, Protocol, Transport, close_code};
+
+/// Parcels that may wait for the wire. More would only grow old: each is one request.
+const QUEUE: usize = 64;
+
+/// Pause before dialling again, and the most it grows to: short enough to meet a restarted peer at once.
+const REDIAL_FIRST: Duration = Duration::from_millis(50);
+const REDIAL_MAX: Duration = Duration::from_secs(1);
+
+/// A dropped link waits this long for its last acknowledgements: some round trips of a slow radio link.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// An activation on its way out.
+#[derive(Debug)]
+pub struct Parcel {
+    /// Its header; the time left is filled in when it is written.
+    pub header: Header,
+    /// Its numbers.
+    pub payload: Bytes,
+    /// When the request must be answered.
+    pub deadline: Instant,
+}
+
+/// A parcel that did not arrive.
+#[derive(Debug)]
+pub struct Undelivered {
+    /// Its header.
+    pub header: Header,
+    /// What kind of failure it was.
+    pub kind: FailureKind,
+    /// Details for people.
+    pub reason: String,
+}
+
+/// Told about parcels that did not arrive.
+pub type OnUndelivered = Arc<dyn Fn(Undelivered) + Send + Sync>;
+
+/// A link to one peer. Dropping it closes the connection once everything that it took is acknowledged.
+pub struct Link {
+    peer: PeerName,
+    address: SocketAddr,
+    queue: mpsc::Sender<Parcel>,
+    connection: watch::Receiver<Option<PeerConnection>>,
+    counters: Arc<Counters>,
+    /// Tells the link's task, by being dropped, that nobody will send any more.
+    _open: oneshot::Sender<()>,
+}
+
+/// Rise for as long as the link lives, across connections.
+#[derive(Default)]
+struct Counters {
+    activations: AtomicU64,
+    bytes: AtomicU64,
+    /// Packets of connections that are gone; the live one's are added when asked.
+    packets_sent: AtomicU64,
+    packets_lost: AtomicU64,
+}
+
+/// What the link's task owns.
+struct Dialler {
+    transport: Transport,
+    peer: PeerName,
+    address: SocketAddr,
+    publish: watch::Sender<Option<PeerConnection>>,
+    counters: Arc<Counters>,
+    on_undelivered: OnUndelivered,
+}
+
+impl Link {
+    /// Starts to dial `peer` at `address`.
+    pub fn open(transport: Transport, peer: PeerName, address: SocketAddr, on_undelivered: OnUndelivered) -> Self {
+        let (queue, parcels) = mpsc::channel(QUEUE);
+        let (publish, connection) = watch::channel(None);
+        let counters = Arc::<Counters>::default();
+        let dialler = Dialler {
+            transport,
+            peer: peer.clone(),
+            address,
+            publish,
+            counters: counters.clone(),
+            on_undelivered,
+        };
+        let (open, dropped) = oneshot::channel();
+        tokio::spawn(dialler.run(parcels, dropped));
+        Self { peer, address, queue, connection, counters, _open: open }
+    }
+
+    /// Where the peer is dialled.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes a parcel, or gives it back if the queue is full.
+    ///
+    /// # Errors
+    /// The parcel itself, for the caller to report.
+    pub fn try_send(&self, parcel: Parcel) -> Result<(), Box<Parcel>> {
+        self.queue.try_send(parcel).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(parcel) | mpsc::error::TrySendError::Closed(parcel) => Box::new(parcel),
+        })
+    }
+
+    /// Completes when the peer is connected. Cheap to call again.
+    pub fn connected(&self) -> impl Future<Output = ()> + use<> {
+        let mut connection = self.connection.clone();
+        async move {
+            // The sender lives as long as the link's task; if that is gone there is nothing to wait for.
+            let _ = connection.wait_for(Option::is_some).await;
+        }
+    }
+
+    /// Readings since the link was made.
+    pub fn report(&self) -> LinkReport {
+        let live = self.connection.borrow().as_ref().map(|peer| peer.connection.stats().path);
+        let count = |gone: &AtomicU64, live: Option<u64>| gone.load(Relaxed) + live.unwrap_or(0);
+        LinkReport {
+            to: self.peer.clone(),
+            up: live.is_some(),
+            rtt_seconds: live.map_or(0.0, |path| path.rtt.as_secs_f64()),
+            activations: self.counters.activations.load(Relaxed),
+            sent_bytes: self.counters.bytes.load(Relaxed),
+            packets_sent: count(&self.counters.packets_sent, live.map(|path| path.sent_packets)),
+            packets_lost: count(&self.counters.packets_lost, live.map(|path| path.lost_packets)),
+        }
+    }
+}
+
+impl Dialler {
+    async fn run(self, mut parcels: mpsc::Receiver<Parcel>, mut dropped: oneshot::Receiver<()>) {
+        let mut pause = REDIAL_FIRST;
+        loop {
+            let dialled = tokio::select! {
+                biased;
+                _ = &mut dropped => break,
+                dialled = self.transport.connect(&self.peer, self.address, Protocol::Data) => dialled,
+            };
+            match dialled {
+                Ok(connection) => {
+                    tracing::info!(peer = %self.peer, address = %self.address, "link up");
+                    let began = Instant::now();
+                    self.serve(connection, &mut parcels).await;
+                    // A peer that turns us away right after the handshake is not asked twenty times a second.
+                    if began.elapsed() > REDIAL_MAX {
+                        pause = REDIAL_FIRST;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, address = %self.address, %error, "link not up yet");
+                }
+            }
+            self.fail_waiting(&mut parcels);
+            tokio::select! {
+                biased;
+                _ = &mut dropped => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(REDIAL_MAX);
+        }
+        self.fail_waiting(&mut parcels);
+    }
+
+    /// Sends until the connection is lost, or until the link is dropped and the queue is empty.
+    async fn serve(&self, peer: PeerConnection, parcels: &mut mpsc::Receiver<Parcel>) {
+        let connection = peer.connection.clone();
+        let mut deliveries = JoinSet::new();
+        self.publish.send_replace(Some(peer.clone()));
+        loop {
+            tokio::select! {
+                biased;
+                reason = connection.closed() => {
+                    tracing::warn!(peer = %self.peer, %reason, "link down");
+                    break;
+                }
+                parcel = parcels.recv() => match parcel {
+                    Some(parcel) => self.write(&connection, parcel, &mut deliveries).await,
+                    None => break,
+                }
+            }
+            while deliveries.try_join_next().is_some() {}
+        }
+        // Those of a lost connection fail at once; those of a dropped link are given time.
+        let delivered = async { while deliveries.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LINGER, delivered).await;
+        deliveries.detach_all();
+        peer.close(close_code::SHUTDOWN, "link closed");
+        self.publish.send_replace(None);
+        let path = connection.stats().path;
+        self.counters.packets_sent.fetch_add(path.sent_packets, Relaxed);
+        self.counters.packets_lost.fetch_add(path.lost_packets, Relaxed);
+    }
+
+    async fn write(&self, connection: &quinn::Connection, mut parcel: Parcel, deliveries: &mut JoinSet<()>) {
+        let remaining = parcel.deadline.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            return self.fail(parcel.header, FailureKind::Expired, "no time was left to send it".to_owned());
+        }
+        parcel.header.remaining_micros = remaining.as_micros() as u64;
+        let bytes = parcel.payload.len() as u64;
+        match activation::send(connection, &parcel.header, parcel.payload).await {
+            Ok(stream) => {
+                self.counters.activations.fetch_add(1, Relaxed);
+                self.counters.bytes.fetch_add(bytes, Relaxed);
+                deliveries.spawn(self.watch_delivery(stream, parcel.header));
+            }
+            // Only a receiver that refuses the request stops reading, and it reports that itself.
+            Err(SendError::Write(WriteError::Stopped(_))) => {}
+            Err(error) => self.fail(parcel.header, FailureKind::LinkDown, crate::chain(&error)),
+        }
+    }
+
+    /// Reports the parcel if the connection dies before the peer has acknowledged it.
+    ///
+    /// A receiver that refuses a stream says so through its own report, so a stopped stream is no failure here.
+    fn watch_delivery(&self, stream: quinn::SendStream, header: Header) -> impl Future<Output = ()> + use<> {
+        let on_undelivered = self.on_undelivered.clone();
+        let peer = self.peer.clone();
+        async move {
+            if let Err(error) = stream.stopped().await {
+                let reason = format!("{peer} did not acknowledge it: {error}");
+                on_undelivered(Undelivered { header, kind: FailureKind::LinkDown, reason });
+            }
+        }
+    }
+
+    fn fail_waiting(&self, parcels: &mut mpsc::Receiver<Parcel>) {
+        while let Ok(parcel) = parcels.try_recv() {
+            self.fail(parcel.header, FailureKind::LinkDown, format!("{} cannot be reached", self.peer));
+        }
+    }
+
+    fn fail(&self, header: Header, kind: FailureKind, reason: String) {
+        (self.on_undelivered)(Undelivered { header, kind, reason });
+    }
+}

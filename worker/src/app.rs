@@ -1,0 +1,98 @@
+//! Puts a worker together: pipeline, control and admin, and takes it down in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_shared::ids::PeerName;
+use weir_shared::transport::{Identity, Settings, Transport};
+
+use crate::admin::{self, AdminError, AdminState};
+use crate::control::{Control, Outbox};
+use crate::pipeline::{Parts, Pipeline, PipelineError};
+use crate::stage::LoadStage;
+
+/// What a worker is told at its start.
+pub struct Config {
+    /// Certificate, key and authority.
+    pub identity: Identity,
+    /// UDP address for activations.
+    pub listen: SocketAddr,
+    /// Where other peers reach it, if that is not `listen`.
+    pub advertise: Option<SocketAddr>,
+    /// The orchestrator's name.
+    pub orchestrator: PeerName,
+    /// Where the orchestrator is, as `host:port`.
+    pub orchestrator_address: String,
+    /// TCP address of the HTTP side.
+    pub admin: SocketAddr,
+    /// libtorch threads.
+    pub threads: u16,
+    /// QUIC settings.
+    pub transport: Settings,
+    /// Loads stages.
+    pub loader: Arc<dyn LoadStage>,
+}
+
+/// A worker that runs.
+pub struct Worker {
+    transport: Transport,
+    admin: actix_web::dev::ServerHandle,
+    /// Where activations are accepted.
+    pub data_address: SocketAddr,
+    /// Where the HTTP side listens.
+    pub admin_address: SocketAddr,
+}
+
+/// Why a worker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Requests could not flow.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// The TCP port cannot be had.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
+
+/// Peers are told, and then everything ends after at most this long.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Worker {
+    /// Starts a worker on the current actix system. `prepare_thread` runs first on the compute thread.
+    ///
+    /// # Errors
+    /// If a port or the identity cannot be used.
+    pub fn start(config: Config, prepare_thread: impl FnOnce() + Send + 'static) -> Result<Self, StartError> {
+        let outbox = Outbox::new();
+        let parts = Parts {
+            identity: config.identity,
+            listen: config.listen,
+            transport: config.transport,
+            loader: config.loader,
+            failures: outbox.failures(),
+        };
+        let Pipeline { worker, transport, address, stage, plans, metrics } = Pipeline::start(parts, prepare_thread)?;
+        let control = Control {
+            transport: transport.clone(),
+            orchestrator: config.orchestrator,
+            address: config.orchestrator_address,
+            data_address: config.advertise.unwrap_or(address),
+            threads: config.threads,
+            stage,
+            outbox,
+        };
+        let session = control.keep();
+        let (server, admin_address) = admin::serve(config.admin, AdminState { metrics, session, plans })?;
+        let admin = server.handle();
+        actix_rt::spawn(server);
+        tracing::info!(%worker, data = %address, admin = %admin_address, "worker started");
+        Ok(Self { transport, admin, data_address: address, admin_address })
+    }
+
+    /// Tells the peers and closes.
+    pub async fn stop(self) {
+        let quic = tokio::time::timeout(CLOSE_TIMEOUT, self.transport.close());
+        let (_, ()) = tokio::join!(quic, self.admin.stop(true));
+    }
+}

@@ -1,0 +1,167 @@
+//! `weir-worker eval`: the accuracy of a whole network, in one process.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use weir_shared::arch::Arch;
+use weir_shared::plan::ActiveSet;
+use weir_shared::plan::plan::BatchNorm;
+use weir_shared::weights::Checkpoint;
+
+use crate::dataset::{Dataset, DatasetError, DatasetName, Split, shapes};
+use crate::resnet::{WholeNetwork, threads};
+use crate::study::evaluate::{Evaluation, evaluate};
+use crate::study::export::Export;
+use crate::study::progress;
+
+/// Where images come from; shared by every command that needs some.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct DataArgs {
+    /// The data set.
+    #[arg(long, value_enum)]
+    dataset: DatasetName,
+    /// The folder of a data set on disk.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Seeds a data set that is drawn; another seed draws other images.
+    #[arg(long, value_name = "N", default_value_t = shapes::SEED)]
+    data_seed: u64,
+}
+
+impl DataArgs {
+    pub(super) fn dataset(&self) -> Result<Dataset, DatasetError> {
+        Dataset::new(self.dataset, self.data.clone(), self.data_seed)
+    }
+}
+
+/// Arguments of `eval`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The network, such as resnet20.
+    #[arg(long)]
+    arch: Arch,
+    /// Its checkpoint (safetensors).
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Which part of the data set.
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    split: Split,
+    /// Measure on the first N images only.
+    #[arg(long, value_name = "N")]
+    limit: Option<NonZeroUsize>,
+    /// Images computed at once. Logits depend on it in the last bits.
+    #[arg(long, value_name = "N", default_value = "100")]
+    batch: NonZeroU16,
+    /// Connections that are switched off: F:<block> for residual branches, S:<block> for shortcuts.
+    #[arg(long, value_name = "F:layer2.1,S:layer1.0", default_value = "")]
+    active: String,
+    /// Whether batch normalisation is folded into the convolutions.
+    #[arg(long, value_enum, default_value = "folded")]
+    batch_norm: BatchNormArg,
+    /// Threads that compute.
+    #[arg(long, value_name = "N", default_value = "1")]
+    threads: NonZeroUsize,
+    /// Print one JSON object in place of text.
+    #[arg(long)]
+    json: bool,
+    /// Also write images, labels and logits to a safetensors file.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum BatchNormArg {
+    Folded,
+    Separate,
+}
+
+impl From<BatchNormArg> for BatchNorm {
+    fn from(arg: BatchNormArg) -> Self {
+        match arg {
+            BatchNormArg::Folded => Self::Folded,
+            BatchNormArg::Separate => Self::Separate,
+        }
+    }
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// If weights, images and network do not fit, or a file can not be read or written.
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    threads::configure(args.threads)?;
+    let dataset = args.data.dataset()?;
+    let images = dataset.load(args.split, args.limit.map(NonZeroUsize::get))?;
+    let checkpoint = Checkpoint::open(&args.weights)?;
+    let network = checkpoint.spec(args.arch)?.network();
+    let active = ActiveSet::parse(&args.active, &network).context("--active can not be used")?;
+    let network = WholeNetwork::load(&checkpoint, network, args.batch_norm.into())?;
+
+    let bar = progress::bar(images.len() as u64, "images");
+    let mut export = args.export.as_ref().map(|_| Export::default());
+    let found = evaluate(&network, &active, &images, usize::from(args.batch.get()), |batch, logits| {
+        bar.inc(batch.len() as u64);
+        if let Some(export) = &mut export {
+            export.push(batch, logits);
+        }
+    })?;
+    bar.finish_and_clear();
+    if let (Some(export), Some(path)) = (export, &args.export) {
+        export.save(path, images.shape(), &notes(args, &active.describe(network.network())))?;
+    }
+    print(args, &dataset, &active.describe(network.network()), &found)
+}
+
+/// What a reader of an export must know to make it again.
+fn notes(args: &Args, off: &str) -> serde_json::Value {
+    serde_json::json!({
+        "arch": args.arch,
+        "off": off,
+        "batch": args.batch,
+        "batch_norm": BatchNorm::from(args.batch_norm),
+        "split": args.split.to_string(),
+    })
+}
+
+fn print(args: &Args, dataset: &Dataset, off: &str, found: &Evaluation) -> anyhow::Result<()> {
+    let interval = found.interval();
+    if args.json {
+        let report = serde_json::json!({
+            "arch": args.arch,
+            "weights": args.weights,
+            "dataset": dataset.name(),
+            "split": args.split.to_string(),
+            "off": off,
+            "batch": args.batch,
+            "threads": args.threads,
+            "correct": found.correct,
+            "count": found.count,
+            "accuracy": found.accuracy(),
+            "interval_95": [interval.low, interval.high],
+            "images_per_second": found.images_per_second(),
+        });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(());
+    }
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    println!("network    {} from {}", args.arch, args.weights.display());
+    println!("images     {} of {}, {} split", found.count, dataset.name(), args.split);
+    println!("off        {}", if off.is_empty() { "nothing" } else { off });
+    println!(
+        "accuracy   {} ({} right; 95 % interval {} to {})",
+        percent(found.accuracy()),
+        found.correct,
+        percent(interval.low),
+        percent(interval.high)
+    );
+    println!(
+        "speed      {:.0} images/s (batch {}, {} threads)",
+        found.images_per_second(),
+        args.batch,
+        args.threads
+    );
+    Ok(())
+}

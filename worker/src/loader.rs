@@ -1,0 +1,111 @@
+//! Loads stages from the worker's own checkpoint file, verified against the digests that the plan carries.
+//!
+//! A plan that keeps this worker's layers where they are costs no load: the last stages are kept for as long as
+//! a live plan holds them.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use weir_shared::chain;
+use weir_shared::digest::Digest;
+use weir_shared::plan::plan::BatchNorm;
+use weir_shared::plan::{Plan, StageIndex, StageProgram};
+use weir_shared::weights::Checkpoint;
+use weir_shared::wire::control::Loaded;
+
+use crate::resnet::{Expected, StageNetwork, threads};
+use crate::stage::{Compute, ComputeFailed, LoadStage};
+
+/// Reads stages from one file.
+pub struct CheckpointLoader {
+    weights: PathBuf,
+    known: Mutex<Vec<(Key, Weak<Mutex<StageNetwork>>)>>,
+}
+
+/// Equal keys mean equal numbers in memory.
+#[derive(PartialEq, Eq, Clone)]
+struct Key {
+    layers: Range<u16>,
+    digests: Vec<Digest>,
+    batch_norm: BatchNorm,
+}
+
+/// A loaded stage under one plan. The lock is there because tensors may move between threads but not be shared;
+/// only the compute thread takes it, and a canary when another plan holds the same weights.
+struct LoadedStage {
+    network: Arc<Mutex<StageNetwork>>,
+    loaded: Loaded,
+}
+
+impl CheckpointLoader {
+    /// Stages will be read from `weights`. The file is opened at each load, so it may be replaced.
+    pub const fn new(weights: PathBuf) -> Self {
+        Self { weights, known: Mutex::new(Vec::new()) }
+    }
+
+    fn network(&self, plan: &Plan, key: Key) -> Result<Arc<Mutex<StageNetwork>>, String> {
+        let mut known = locked(&self.known);
+        known.retain(|(_, network)| network.strong_count() > 0);
+        let held = known.iter().find(|(other, _)| *other == key).and_then(|(_, network)| network.upgrade());
+        if let Some(network) = held {
+            return Ok(network);
+        }
+        let checkpoint = Checkpoint::open(&self.weights).map_err(|error| chain(&error))?;
+        let draft = plan.draft();
+        let loaded = StageNetwork::load_expecting(
+            &checkpoint,
+            &draft.network.network(),
+            key.layers.clone(),
+            key.batch_norm,
+            Expected::Digests(&draft.weights),
+        );
+        let network = Arc::new(Mutex::new(loaded.map_err(|error| chain(&error))?));
+        known.push((key, Arc::downgrade(&network)));
+        Ok(network)
+    }
+}
+
+impl LoadStage for CheckpointLoader {
+    fn load(&self, plan: &Plan, stage: StageIndex) -> Result<Arc<dyn Compute>, String> {
+        let draft = plan.draft();
+        let layers = draft.stages[usize::from(stage.0)].layers.clone();
+        let digests = draft.weights[usize::from(layers.start)..usize::from(layers.end)].to_vec();
+        let network = self.network(plan, Key { layers, digests, batch_norm: draft.batch_norm })?;
+        let program = &plan.programs()[usize::from(stage.0)];
+        let peak_activation_bytes = (program.peak_elements() * size_of::<f32>()) as u64;
+        let weight_bytes = locked(&network).weight_bytes();
+        let loaded = Loaded { weight_bytes, peak_activation_bytes };
+        Ok(Arc::new(LoadedStage { network, loaded }))
+    }
+}
+
+impl Compute for LoadedStage {
+    fn run(
+        &self,
+        program: &StageProgram,
+        batch: usize,
+        inputs: Vec<Vec<f32>>,
+    ) -> Result<Vec<Vec<f32>>, ComputeFailed> {
+        locked(&self.network).run(program, batch, inputs).map_err(|error| ComputeFailed(chain(&error)))
+    }
+
+    fn loaded(&self) -> Loaded {
+        self.loaded
+    }
+}
+
+/// A panic under the lock leaves weights as they were: nothing changes them.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the compute thread does first: libtorch must compute with exactly `threads` threads.
+pub fn prepare_thread(threads: NonZeroUsize) {
+    let in_force = threads::in_force();
+    if in_force != threads.get() {
+        // Configured and asserted at start already; a thread that sees otherwise would be slow, not wrong.
+        tracing::error!(in_force, wanted = threads.get(), "libtorch ignores the thread count on its compute thread");
+    }
+}

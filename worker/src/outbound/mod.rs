@@ -1,0 +1,3 @@
+//! The links on which this worker sends.
+
+pub use weir_shared::transport::Links;

@@ -1,0 +1,111 @@
+//! The part of a worker through which requests flow: links in, stage, links out, on one socket.
+//!
+//! It obeys whoever holds its stage's address and knows no orchestrator, so a test or another host can drive it
+//! without a control session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::watch;
+use weir_shared::ids::{PeerName, WorkerId};
+use weir_shared::transport::{BindError, Identity, OnUndelivered, Settings, Transport, Undelivered};
+use weir_shared::wire::control::RequestFailure;
+
+use crate::inbound::Inbound;
+use crate::metrics::Metrics;
+use crate::outbound::Links;
+use crate::plans::LivePlans;
+use crate::stage::{LoadStage, StageActor, StageParts};
+
+/// Told about requests that cannot go on at this worker.
+pub type OnFailure = Arc<dyn Fn(RequestFailure) + Send + Sync>;
+
+/// What a pipeline needs.
+pub struct Parts {
+    /// Certificate, key and authority.
+    pub identity: Identity,
+    /// UDP address for activations.
+    pub listen: SocketAddr,
+    /// QUIC settings.
+    pub transport: Settings,
+    /// Loads stages.
+    pub loader: Arc<dyn LoadStage>,
+    /// Told about requests that cannot go on here.
+    pub failures: OnFailure,
+}
+
+/// A pipeline that runs; it ends when its transport is closed.
+pub struct Pipeline {
+    /// The worker whose pipeline this is.
+    pub worker: WorkerId,
+    /// Its socket.
+    pub transport: Transport,
+    /// The address of that socket.
+    pub address: SocketAddr,
+    /// Takes plans and gives readings.
+    pub stage: Addr<StageActor>,
+    /// The plans that are alive.
+    pub plans: watch::Receiver<Arc<LivePlans>>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why a pipeline does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The certificate is not a worker's.
+    #[error("the certificate is that of {0}; a worker needs <name>.worker.weir.internal")]
+    NotAWorker(PeerName),
+    /// The UDP port or the identity cannot be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system gives no thread or address.
+    #[error("the system refuses a thread or an address")]
+    System(#[from] std::io::Error),
+    /// Two metrics have one name.
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl Pipeline {
+    /// Starts a pipeline on the current actix system. `prepare_thread` runs first on the compute thread.
+    ///
+    /// # Errors
+    /// If the port or the identity cannot be used.
+    pub fn start(parts: Parts, prepare_thread: impl FnOnce() + Send + 'static) -> Result<Self, PipelineError> {
+        let Parts { identity, listen, transport, loader, failures } = parts;
+        let name = identity.name().clone();
+        let worker = name.as_worker().ok_or_else(|| PipelineError::NotAWorker(name.clone()))?;
+        let transport = Transport::bind(&identity, listen, transport)?;
+        let address = transport.address()?;
+        let metrics = Arc::new(Metrics::new(name.short())?);
+        let (publish, plans) = watch::channel(Arc::new(LivePlans::default()));
+        let stage = StageParts {
+            worker: worker.clone(),
+            loader,
+            links: Links::new(transport.clone(), undelivered(failures.clone(), metrics.clone())),
+            failures: failures.clone(),
+            publish,
+            metrics: metrics.clone(),
+        };
+        let stage = StageActor::launch(stage, prepare_thread)?;
+        let inbound = Inbound { plans: plans.clone(), stage: stage.clone(), failures, metrics: metrics.clone() };
+        actix_rt::spawn(inbound.run(transport.clone()));
+        Ok(Self { worker, transport, address, stage, plans, metrics })
+    }
+}
+
+/// A parcel that did not arrive is a request that failed here.
+fn undelivered(failures: OnFailure, metrics: Arc<Metrics>) -> OnUndelivered {
+    Arc::new(move |Undelivered { header, kind, reason }| {
+        metrics.request_failed(kind);
+        failures(RequestFailure {
+            request: header.request,
+            attempt: header.attempt,
+            plan: header.plan,
+            kind,
+            reason,
+        });
+    })
+}

@@ -1,0 +1,293 @@
+//! The stage actor: owns the live plans, the queues and the links.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use weir_shared::ids::{Term, WorkerId};
+use weir_shared::plan::{Node, Plan, PlanHash, PlanId, StageIndex};
+use weir_shared::transport::{Parcel, activation};
+use weir_shared::wire::control::{FailureKind, Loaded, Report, RequestFailure};
+use weir_shared::wire::{Header, codec};
+
+use super::compute::{Compute, ComputeThread, Job, LoadStage, Outcome, Outcomes};
+use super::gather::{Gather, Offer};
+use super::messages::*;
+use crate::metrics::Metrics;
+use crate::outbound::Links;
+use crate::plans::{LivePlan, LivePlans, PlanRefusal};
+
+/// Complete requests that may wait for the compute thread. Beyond it a request is better retried elsewhere.
+const QUEUE_MAX: usize = 64;
+
+/// Reaching all peers of a plan may take this long: some redial pauses and a handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the actor is made of.
+pub struct StageParts {
+    /// This worker.
+    pub worker: WorkerId,
+    /// Loads stages.
+    pub loader: Arc<dyn LoadStage>,
+    /// Sends activations.
+    pub links: Links,
+    /// Told about requests that cannot go on here.
+    pub failures: Arc<dyn Fn(RequestFailure) + Send + Sync>,
+    /// Sees the plans that are alive.
+    pub publish: watch::Sender<Arc<LivePlans>>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Owns the live plans, the bounded queues and the links of one worker.
+pub struct StageActor {
+    parts: StageParts,
+    thread: ComputeThread,
+    outcomes: Option<Outcomes>,
+    plans: LivePlans,
+    gather: Gather,
+    queue: VecDeque<Job>,
+    executions: u64,
+    compute_time: Duration,
+}
+
+impl StageActor {
+    /// Starts the actor with a compute thread, on which `prepare` runs first.
+    ///
+    /// # Errors
+    /// If no thread can be had.
+    pub fn launch(parts: StageParts, prepare: impl FnOnce() + Send + 'static) -> std::io::Result<Addr<Self>> {
+        let (thread, outcomes) = ComputeThread::start(prepare)?;
+        Ok(Self {
+            parts,
+            thread,
+            outcomes: Some(outcomes),
+            plans: LivePlans::default(),
+            gather: Gather::default(),
+            queue: VecDeque::new(),
+            executions: 0,
+            compute_time: Duration::ZERO,
+        }
+        .start())
+    }
+
+    fn publish_plans(&self) {
+        self.parts.publish.send_replace(Arc::new(self.plans.clone()));
+        let bytes = self.plans.iter().map(|live| live.compute.loaded().weight_bytes).sum();
+        self.parts.metrics.plans_changed(self.plans.iter().count(), bytes);
+    }
+
+    fn fail(&self, header: &Header, kind: FailureKind, reason: String) {
+        self.parts.metrics.request_failed(kind);
+        let Header { request, attempt, plan, .. } = *header;
+        (self.parts.failures)(RequestFailure { request, attempt, plan, kind, reason });
+    }
+
+    fn enqueue(&mut self, job: Job) {
+        if self.queue.len() >= QUEUE_MAX {
+            return self.fail(&job.header, FailureKind::Overloaded, format!("{QUEUE_MAX} requests wait already"));
+        }
+        self.queue.push_back(job);
+        self.pump();
+    }
+
+    /// Gives the thread as much as it takes.
+    fn pump(&mut self) {
+        while let Some(job) = self.queue.pop_front() {
+            if job.deadline <= Instant::now() {
+                self.fail(&job.header, FailureKind::Expired, "the deadline passed in the queue".to_owned());
+            } else if let Err(job) = self.thread.try_run(job) {
+                self.queue.push_front(*job);
+                break;
+            }
+        }
+        self.parts.metrics.queue_length(self.queue.len());
+    }
+
+    /// Sends every value to everybody who needs it.
+    fn send_on(&self, outcome: &Outcome, arrays: Vec<Vec<f32>>) {
+        let Outcome { header, deadline, live, .. } = outcome;
+        let program = live.program();
+        let here = Node::Stage(live.stage);
+        for (value, array) in program.sent_values().into_iter().zip(arrays) {
+            let array = Arc::new(array);
+            for outlet in program.outlets.iter().filter(|outlet| outlet.value == value) {
+                let Some(route) = live.plan.route(here, outlet.to) else { continue };
+                let payload = activation::payload(route.encoding, &array, outlet.shape);
+                let checksum = codec::checksum(&payload);
+                let header = Header { value, encoding: route.encoding, checksum, ..header.clone() };
+                let parcel = Parcel { header, payload, deadline: *deadline };
+                if let Err(refused) = self.parts.links.send(&route.to, route.address, parcel) {
+                    self.fail(&refused.header, FailureKind::Overloaded, format!("the link to {} is full", route.to));
+                }
+            }
+        }
+    }
+}
+
+/// A first run on plain numbers: shows that the stage computes, and lets libtorch allocate before it matters.
+fn canary(compute: &dyn Compute, plan: &Plan, stage: StageIndex) -> Result<(), String> {
+    let program = &plan.programs()[usize::from(stage.0)];
+    if program.is_bypassed() {
+        return Ok(());
+    }
+    let inputs = program.inlets.iter().map(|inlet| vec![0.5; inlet.shape.elements()]).collect();
+    let outputs = compute.run(program, 1, inputs).map_err(|failed| failed.to_string())?;
+    let finite = outputs.iter().flatten().all(|number| number.is_finite());
+    if finite { Ok(()) } else { Err("the canary input gave numbers that are not finite; check the weights".to_owned()) }
+}
+
+impl Actor for StageActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        if let Some(outcomes) = self.outcomes.take() {
+            let next = |mut outcomes: Outcomes| async move { Some((outcomes.recv().await?, outcomes)) };
+            context.add_stream(futures_util::stream::unfold(outcomes, next));
+        }
+    }
+}
+
+impl Handler<ActivationArrived> for StageActor {
+    type Result = ();
+
+    fn handle(&mut self, ActivationArrived(arrived): ActivationArrived, _: &mut Self::Context) {
+        let header = arrived.header;
+        let Some(live) = self.plans.get(header.plan).cloned() else {
+            return self.fail(&header, FailureKind::StalePlan, format!("plan {} is not alive here", header.plan));
+        };
+        let key = (header.request, header.attempt, header.plan);
+        let value = (header.value, header.batch, arrived.values);
+        match self.gather.offer(Instant::now(), key, value, arrived.deadline, live.program()) {
+            Offer::Complete(inputs) => self.enqueue(Job { header, deadline: arrived.deadline, live, inputs }),
+            Offer::Waiting => {}
+            Offer::Duplicate => tracing::debug!(request = %header.request, "value arrived twice"),
+            Offer::BatchMismatch => {
+                self.fail(&header, FailureKind::Broken, "two tensors of one request differ in batch".to_owned());
+            }
+            Offer::Full => {
+                self.fail(&header, FailureKind::Overloaded, "too many requests are half complete".to_owned());
+            }
+        }
+    }
+}
+
+/// The compute thread's results. Its end is the actor's end: without it nothing can be computed.
+impl StreamHandler<Outcome> for StageActor {
+    fn handle(&mut self, mut outcome: Outcome, _: &mut Self::Context) {
+        self.pump();
+        self.executions += 1;
+        self.compute_time += outcome.elapsed;
+        let result = std::mem::replace(&mut outcome.result, Ok(Vec::new()));
+        self.parts.metrics.executed(outcome.elapsed, result.is_ok());
+        match result {
+            Ok(arrays) => self.send_on(&outcome, arrays),
+            Err(failed) => self.fail(&outcome.header, FailureKind::Broken, failed.to_string()),
+        }
+    }
+}
+
+impl Handler<ObeyTerm> for StageActor {
+    type Result = Result<(), PlanRefusal>;
+
+    fn handle(&mut self, ObeyTerm(term): ObeyTerm, _: &mut Self::Context) -> Self::Result {
+        self.plans.obey(term)
+    }
+}
+
+impl Handler<PreparePlan> for StageActor {
+    type Result = ResponseActFuture<Self, Result<(PlanHash, Loaded), String>>;
+
+    fn handle(&mut self, PreparePlan(plan): PreparePlan, _: &mut Self::Context) -> Self::Result {
+        let plan = Arc::new(plan);
+        let stage = match self.plans.may_admit(&plan, &self.parts.worker) {
+            Ok(stage) => stage,
+            Err(refusal) => return Box::pin(fut::ready(Err(refusal.to_string()))),
+        };
+        let (loader, to_load) = (self.parts.loader.clone(), plan.clone());
+        // Reading and hashing weights takes long: off this thread, so that requests go on meanwhile.
+        let loading = actix_rt::task::spawn_blocking(move || {
+            let compute = loader.load(&to_load, stage)?;
+            canary(&*compute, &to_load, stage)?;
+            Ok::<_, String>(compute)
+        });
+        let loading = async { loading.await.map_err(|_| "loading the stage panicked".to_owned())? };
+        Box::pin(loading.into_actor(self).map(move |loaded, actor, _| {
+            let compute = loaded?;
+            // Something else may have come alive while the weights were read.
+            actor.plans.may_admit(&plan, &actor.parts.worker).map_err(|refusal| refusal.to_string())?;
+            let (hash, loaded) = (plan.hash(), compute.loaded());
+            actor.plans.admit(LivePlan { plan, stage, compute });
+            actor.publish_plans();
+            Ok((hash, loaded))
+        }))
+    }
+}
+
+impl Handler<ConnectPlan> for StageActor {
+    type Result = ResponseFuture<Result<(), String>>;
+
+    fn handle(&mut self, ConnectPlan(id): ConnectPlan, _: &mut Self::Context) -> Self::Result {
+        let Some(live) = self.plans.get(id) else {
+            return Box::pin(std::future::ready(Err(format!("plan {id} is not alive here"))));
+        };
+        let here = Node::Stage(live.stage);
+        let outlets = live.program().outlets.iter();
+        let routes: Vec<_> = outlets.filter_map(|outlet| live.plan.route(here, outlet.to)).cloned().collect();
+        let connected: Vec<_> =
+            routes.iter().map(|route| self.parts.links.reach(&route.to, route.address)).collect();
+        Box::pin(async move {
+            let all = tokio::time::timeout(CONNECT_TIMEOUT, futures_util::future::join_all(connected)).await;
+            let peers = || routes.iter().map(|r| format!("{} at {}", r.to, r.address)).collect::<Vec<_>>().join(", ");
+            all.map(drop).map_err(|_| format!("not all of {} were reached within {CONNECT_TIMEOUT:?}", peers()))
+        })
+    }
+}
+
+impl Handler<CommitPlan> for StageActor {
+    type Result = ();
+
+    fn handle(&mut self, CommitPlan(plan): CommitPlan, _: &mut Self::Context) {
+        tracing::info!(%plan, "plan committed");
+    }
+}
+
+impl Handler<RetirePlan> for StageActor {
+    type Result = ();
+
+    fn handle(&mut self, RetirePlan(id): RetirePlan, _: &mut Self::Context) {
+        self.plans.retire(id);
+        self.gather.forget(id);
+        let (stale, kept): (VecDeque<Job>, _) = self.queue.drain(..).partition(|job| job.header.plan == id);
+        self.queue = kept;
+        for job in stale {
+            self.fail(&job.header, FailureKind::StalePlan, format!("plan {id} was retired"));
+        }
+        self.parts.links.keep_only(self.plans.iter().map(|live| &*live.plan));
+        self.publish_plans();
+        tracing::info!(plan = %id, "plan retired");
+    }
+}
+
+impl Handler<GetReport> for StageActor {
+    type Result = MessageResult<GetReport>;
+
+    fn handle(&mut self, _: GetReport, _: &mut Self::Context) -> Self::Result {
+        let links = self.parts.links.report();
+        self.parts.metrics.links(&links);
+        let report = Report {
+            executions: self.executions,
+            compute_seconds: self.compute_time.as_secs_f64(),
+            queue_length: self.queue.len() as u32,
+            weight_bytes: self.plans.iter().map(|live| live.compute.loaded().weight_bytes).sum(),
+            resident_bytes: crate::metrics::resident_bytes(),
+            links,
+        };
+        let live: Vec<PlanId> = self.plans.iter().map(|live| live.plan.id()).collect();
+        let term: Term = self.plans.term();
+        MessageResult((report, term, live))
+    }
+}

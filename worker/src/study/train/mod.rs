@@ -1,0 +1,27 @@
+//! Training: networks that keep their accuracy when connections are switched off.
+//!
+//! A plainly trained ResNet-20 loses 11 to 55 points with one residual branch. So each step trains the whole
+//! network and, beside it, a random sub-network of the kind that a plan may later choose ([`resilience`]), which
+//! is taught to give the whole network's answer. Reading order: [`options`], [`schedule`], [`resilience`],
+//! [`augment`], [`net`] (the forward pass), [`optimise`] (the update), [`state`] (resuming), [`log`], [`run`].
+//!
+//! Always true: every random choice is a pure function of the seed and of a counter ([`random`]), never of what
+//! was drawn before. So a run that was killed and resumed makes the same network, bit for bit, as one that was
+//! not, on the same processor and with the same number of threads. (Not promised on a GPU.)
+
+pub mod augment;
+mod error;
+mod judge;
+pub mod log;
+pub mod net;
+pub mod optimise;
+pub mod options;
+mod random;
+pub mod resilience;
+pub mod run;
+pub mod schedule;
+pub mod state;
+
+pub use error::TrainError;
+pub use options::{Compute, Options, Resume, Subnetwork};
+pub use run::{Report, train};
