@@ -1,6 +1,6 @@
 //! Puts an orchestrator together: transport, gateway, supervisor, sessions and HTTP, and takes it down in order.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use actix_web::{App, HttpServer};
 use tokio::sync::watch;
 use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
+use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::{PeerName, Role, Term};
 use weir_shared::transport::{
     BindError, Identity, Links, OnUndelivered, Protocol, Settings, Transport, Undelivered,
@@ -83,14 +84,8 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// A TCP port cannot be had.
-    #[error("cannot listen on TCP {address}; if the port is in use, stop the other program or choose another port")]
-    Http {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Http(#[from] ListenError),
     /// The system gives no address.
     #[error("the system refuses an address")]
     System(#[from] std::io::Error),
@@ -118,8 +113,10 @@ impl Orchestrator {
         }
         let transport = Transport::bind(&config.identity, config.listen, config.transport)?;
         let quic_address = transport.address()?;
+        let (http, http_address) = listen(config.http)?;
+        let (admin, admin_address) = listen(config.admin)?;
         let metrics = Arc::new(Metrics::new()?);
-        let statistics = Arc::default();
+        let (statistics, occupied) = (Arc::default(), Arc::default());
         let (plans, known_plans) = watch::channel(Arc::default());
         let (publish_ready, ready) = watch::channel(false);
 
@@ -130,6 +127,7 @@ impl Orchestrator {
                 deadline: config.deadline,
                 plans,
                 ready: publish_ready,
+                occupied: Arc::clone(&occupied),
                 statistics: Arc::clone(&statistics),
                 metrics: metrics.clone(),
             })
@@ -155,13 +153,14 @@ impl Orchestrator {
             gateway: gateway.clone(),
             model: Arc::new(model(config.network, config.max_batch)),
             ready: ready.clone(),
+            occupied,
+            capacity: config.max_in_flight,
+            metrics: metrics.clone(),
             statistics,
         };
         let state = AdminState { supervisor, gateway: gateway.clone(), name, ready, metrics };
-        let (http, http_address) = serve_inference(config.http, backend)?;
-        let (admin, admin_address) = serve_admin(config.admin, state)?;
+        let servers = vec![serve_inference(http, backend)?, serve_admin(admin, state)?];
         tracing::info!(quic = %quic_address, http = %http_address, admin = %admin_address, "orchestrator started");
-        let servers = vec![http, admin];
         Ok(Self { transport, gateway, servers, quic_address, http_address, admin_address })
     }
 
@@ -178,10 +177,10 @@ impl Orchestrator {
 }
 
 /// A term must be higher than that of every earlier incarnation. Until there is a journal that remembers, it is
-/// the second of the start: incarnations of one orchestrator do not start twice within one.
+/// the millisecond of the start: no two incarnations start within one.
 fn first_term() -> Term {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Term(since_1970.map_or(1, |time| time.as_secs()))
+    Term(since_1970.map_or(1, |time| time.as_millis() as u64))
 }
 
 fn model(network: NetworkSpec, max_batch: u16) -> ModelInfo {
@@ -243,20 +242,15 @@ async fn accept(
     }
 }
 
-fn serve_inference(address: SocketAddr, backend: GatewayBackend) -> Result<(ServerHandle, SocketAddr), StartError> {
-    let failed = |source| StartError::Http { address, source };
+fn serve_inference(listener: TcpListener, backend: GatewayBackend) -> std::io::Result<ServerHandle> {
     let app = move || App::new().configure(oip::configure(Rc::new(backend.clone())));
-    let server = HttpServer::new(app).workers(HTTP_THREADS).disable_signals().bind(address).map_err(failed)?;
-    let bound = server.addrs().first().copied().unwrap_or(address);
-    Ok((spawn(server.run()), bound))
+    let server = HttpServer::new(app).workers(HTTP_THREADS).disable_signals().listen(listener)?;
+    Ok(spawn(server.run()))
 }
 
-fn serve_admin(address: SocketAddr, state: AdminState) -> Result<(ServerHandle, SocketAddr), StartError> {
-    let failed = |source| StartError::Http { address, source };
+fn serve_admin(listener: TcpListener, state: AdminState) -> std::io::Result<ServerHandle> {
     let app = move || App::new().configure(admin::configure(state.clone()));
-    let server = HttpServer::new(app).workers(1).disable_signals().bind(address).map_err(failed)?;
-    let bound = server.addrs().first().copied().unwrap_or(address);
-    Ok((spawn(server.run()), bound))
+    Ok(spawn(HttpServer::new(app).workers(1).disable_signals().listen(listener)?.run()))
 }
 
 fn spawn(server: actix_web::dev::Server) -> ServerHandle {

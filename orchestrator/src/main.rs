@@ -1,7 +1,7 @@
 //! The orchestrator's command line; everything it does is in the library.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -94,8 +94,17 @@ fn config(args: &Args) -> anyhow::Result<Config> {
     let checkpoint = Checkpoint::open(&args.weights)?;
     let network = checkpoint.spec(args.arch)?;
     let source = match &args.plan {
-        Some(path) => PlanSource::File(PlanFile::load(path, &network.network())?),
+        Some(path) => {
+            let file = PlanFile::parse(&read(path)?, &network.network());
+            PlanSource::File(file.with_context(|| format!("the plan file {}", path.display()))?)
+        }
         None => PlanSource::Balanced,
+    };
+    let links = match &args.links {
+        Some(path) => {
+            LinkMap::parse(&read(path)?).with_context(|| format!("the links file {}", path.display()))?
+        }
+        None => LinkMap::default(),
     };
     Ok(Config {
         identity,
@@ -107,12 +116,16 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         weights: manifest(&checkpoint, network)?.digests(),
         source,
         first_workers: args.workers,
-        links: args.links.as_deref().map(LinkMap::load).transpose()?.unwrap_or_default(),
+        links,
         max_batch: args.max_batch,
         max_in_flight: args.max_in_flight,
         deadline: Duration::from_millis(args.deadline_ms),
         transport: Settings { congestion: args.congestion },
     })
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The digests of the checkpoint as it is now; where a manifest lies beside it, both must agree.

@@ -9,6 +9,7 @@
 
 pub mod arch;
 pub mod digest;
+pub mod http;
 pub mod ids;
 pub mod logging;
 pub mod metric_names;

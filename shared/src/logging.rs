@@ -1,6 +1,11 @@
 //! Logs, set up the same way in every binary: levels from `WEIR_LOG`, text or JSON on standard error.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
+
+/// What is logged when `WEIR_LOG` is not set. The HTTP server tells of every thread and socket at INFO.
+const DEFAULT: &str = "info,actix_server=warn";
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,8 +36,9 @@ impl std::str::FromStr for LogFormat {
 
 /// Starts logging for this process. A second call changes nothing, so tests may call it freely.
 pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -1,6 +1,6 @@
 //! The worker's HTTP side: `/livez`, `/readyz` and `/metrics`. It changes nothing.
 
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
@@ -22,21 +22,11 @@ pub struct AdminState {
     pub plans: watch::Receiver<Arc<LivePlans>>,
 }
 
-/// The port cannot be had.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on TCP {address}; if the port is in use, stop the other program or choose another --admin")]
-pub struct AdminError {
-    address: SocketAddr,
-    #[source]
-    source: std::io::Error,
-}
-
-/// Serves the routes at `address`. Returns the server, which runs once it is awaited, and the bound address.
+/// Serves the routes on a port that was taken before.
 ///
 /// # Errors
-/// If the port cannot be had.
-pub fn serve(address: SocketAddr, state: AdminState) -> Result<(Server, SocketAddr), AdminError> {
-    let failed = |source| AdminError { address, source };
+/// If the system gives no thread.
+pub fn serve(listener: TcpListener, state: AdminState) -> std::io::Result<Server> {
     let app = move || {
         App::new()
             .app_data(web::Data::new(state.clone()))
@@ -45,9 +35,7 @@ pub fn serve(address: SocketAddr, state: AdminState) -> Result<(Server, SocketAd
             .route("/metrics", web::get().to(metrics))
     };
     // One thread is plenty for probes and a scraper, and keeps the cores for the network.
-    let server = HttpServer::new(app).workers(1).disable_signals().bind(address).map_err(failed)?;
-    let bound = server.addrs().first().copied().unwrap_or(address);
-    Ok((server.run(), bound))
+    Ok(HttpServer::new(app).workers(1).disable_signals().listen(listener)?.run())
 }
 
 /// The process answers. It says nothing of peers: restarting this process would not mend them.

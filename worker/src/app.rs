@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::PeerName;
 use weir_shared::transport::{Identity, Settings, Transport};
 
-use crate::admin::{self, AdminError, AdminState};
+use crate::admin::{self, AdminState};
 use crate::control::{Control, Outbox};
 use crate::pipeline::{Parts, Pipeline, PipelineError};
 use crate::stage::LoadStage;
@@ -52,7 +53,10 @@ pub enum StartError {
     Pipeline(#[from] PipelineError),
     /// The TCP port cannot be had.
     #[error(transparent)]
-    Admin(#[from] AdminError),
+    Admin(#[from] ListenError),
+    /// The system gives no thread.
+    #[error("the system refuses a thread")]
+    System(#[from] std::io::Error),
 }
 
 /// Peers are told, and then everything ends after at most this long.
@@ -64,6 +68,7 @@ impl Worker {
     /// # Errors
     /// If a port or the identity cannot be used.
     pub fn start(config: Config, prepare_thread: impl FnOnce() + Send + 'static) -> Result<Self, StartError> {
+        let (admin_listener, admin_address) = listen(config.admin)?;
         let outbox = Outbox::new();
         let parts = Parts {
             identity: config.identity,
@@ -83,7 +88,7 @@ impl Worker {
             outbox,
         };
         let session = control.keep();
-        let (server, admin_address) = admin::serve(config.admin, AdminState { metrics, session, plans })?;
+        let server = admin::serve(admin_listener, AdminState { metrics, session, plans })?;
         let admin = server.handle();
         actix_rt::spawn(server);
         tracing::info!(%worker, data = %address, admin = %admin_address, "worker started");

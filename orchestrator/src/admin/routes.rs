@@ -106,7 +106,7 @@ async fn plan(state: Data<AdminState>) -> HttpResponse {
 async fn workers(state: Data<AdminState>) -> HttpResponse {
     match status(&state).await {
         Ok(status) => {
-            let document = WorkersDocument::new(&status.cluster, status.plan.as_deref(), Instant::now());
+            let document = WorkersDocument::new(&status.cluster, status.plan.as_deref(), Instant::now().into_std());
             HttpResponse::Ok().json(document)
         }
         Err(response) => response,

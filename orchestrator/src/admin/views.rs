@@ -1,9 +1,9 @@
 //! What the admin API answers, as documents.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 use weir_shared::ids::PeerName;
 use weir_shared::plan::{Encoding, Plan};
 use weir_shared::wire::control::LinkReport;

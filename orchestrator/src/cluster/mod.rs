@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use tokio::time::Instant;
 use weir_shared::ids::{PeerName, WorkerId};
 use weir_shared::plan::{Plan, PlanId};
 use weir_shared::wire::control::{Hello, LinkReport, Report};

@@ -93,7 +93,8 @@ pub fn peer_folder(folder: &Path, peer: &PeerName) -> PathBuf {
 
 /// All files of a set are there, or none is.
 fn outcome_of(folder: &Path, files: &[&'static str]) -> Result<Outcome, CertificatesError> {
-    let (present, missing): (Vec<&str>, Vec<&str>) = files.iter().partition(|file| folder.join(file).exists());
+    let (present, missing): (Vec<&str>, Vec<&str>) =
+        files.iter().partition(|file| folder.join(file).exists());
     match (present.first(), missing.first()) {
         (None, _) => Ok(Outcome::Made),
         (_, None) => Ok(Outcome::Kept),
@@ -132,7 +133,10 @@ mod tests {
         let key = std::fs::read(folder.path().join("ca/ca.key")).unwrap();
         let second = make(folder.path(), &[peer("camera"), peer("attic")]).unwrap();
         assert_eq!(second.authority_outcome, Outcome::Kept);
-        assert_eq!(second.peers.iter().map(|p| p.outcome).collect::<Vec<_>>(), [Outcome::Kept, Outcome::Made]);
+        assert_eq!(
+            second.peers.iter().map(|p| p.outcome).collect::<Vec<_>>(),
+            [Outcome::Kept, Outcome::Made]
+        );
         assert_eq!(std::fs::read(folder.path().join("ca/ca.key")).unwrap(), key);
         assert_eq!(Identity::load(&second.peers[1].folder).unwrap().name(), &peer("attic"));
     }

@@ -31,7 +31,9 @@ pub struct ClusterSpec<'a> {
     pub weights: &'a Path,
     /// Workers by name.
     pub workers: &'a [&'static str],
-    /// Where certificates, logs and the links file go.
+    /// Where certificates go.
+    pub certs: &'a Path,
+    /// Where logs and the links file go.
     pub out: &'a Path,
 }
 
@@ -66,7 +68,7 @@ pub enum ClusterError {
 }
 
 impl ClusterSpec<'_> {
-    /// Makes certificates for all, from a new authority, in `out/certs`.
+    /// Makes certificates for all, from a new authority.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -74,7 +76,7 @@ impl ClusterSpec<'_> {
         let gateway = PeerName::new(Role::Orchestrator, GATEWAY);
         let workers = self.workers.iter().map(|name| PeerName::new(Role::Worker, name));
         let peers = std::iter::once(gateway).chain(workers).collect::<Result<Vec<_>, _>>()?;
-        certificates::make(&self.certs(), &peers)?;
+        certificates::make(self.certs, &peers)?;
         Ok(())
     }
 
@@ -85,14 +87,24 @@ impl ClusterSpec<'_> {
     pub fn start(&self, wiring: &mut Wiring, processes: &mut Processes) -> Result<(), ClusterError> {
         wiring.save(&self.links_file())?;
         wiring.release();
-        processes.start(GATEWAY, &self.binaries.orchestrator, &self.orchestrator(wiring), &self.log(GATEWAY))?;
+        processes.start(
+            GATEWAY,
+            &self.binaries.orchestrator,
+            &self.orchestrator(wiring),
+            &self.log(GATEWAY),
+        )?;
         for &worker in self.workers {
-            processes.start(worker, &self.binaries.worker, &self.worker(worker, wiring), &self.log(worker))?;
+            processes.start(
+                worker,
+                &self.binaries.worker,
+                &self.worker(worker, wiring),
+                &self.log(worker),
+            )?;
         }
         Ok(())
     }
 
-    /// Waits until requests would be admitted.
+    /// Waits until requests would be admitted, and tells how long that took.
     ///
     /// # Errors
     /// If a process ends, or it takes too long.
@@ -100,13 +112,14 @@ impl ClusterSpec<'_> {
         &self,
         admin: &AdminClient,
         processes: &mut Processes,
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Duration, ClusterError> {
         let began = Instant::now();
         loop {
             processes.check()?;
             let reason = match admin.readiness().await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(reason)) => reason,
+                Ok(Ok(())) => return Ok(began.elapsed()),
+                // What stands against a plan says more than that there is none.
+                Ok(Err(reason)) => admin.plan().await?.err().unwrap_or(reason),
                 // It has not opened its port yet.
                 Err(error @ AdminError::Unreachable { .. }) => weir_shared::chain(&error),
                 Err(error) => return Err(error.into()),
@@ -119,10 +132,6 @@ impl ClusterSpec<'_> {
         }
     }
 
-    fn certs(&self) -> PathBuf {
-        self.out.join("certs")
-    }
-
     fn links_file(&self) -> PathBuf {
         self.out.join("links.toml")
     }
@@ -133,7 +142,7 @@ impl ClusterSpec<'_> {
 
     /// What both programs need.
     fn common(&self, role: Role, name: &str) -> Vec<(&'static str, String)> {
-        let certs = self.certs().join(role.label()).join(name);
+        let certs = self.certs.join(role.label()).join(name);
         vec![("--certs", text(&certs)), ("--weights", text(self.weights))]
     }
 

@@ -77,7 +77,11 @@ impl Binaries {
         };
         let find = |name: &'static str| {
             let path = folder.join(name);
-            if path.is_file() { Ok(path) } else { Err(CommandError::Missing { name, folder: folder.clone() }) }
+            if path.is_file() {
+                Ok(path)
+            } else {
+                Err(CommandError::Missing { name, folder: folder.clone() })
+            }
         };
         Ok(Self { orchestrator: find("weir-orchestrator")?, worker: find("weir-worker")? })
     }

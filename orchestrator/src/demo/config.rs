@@ -7,8 +7,8 @@ use weir_shared::arch::Arch;
 
 use super::topology::Conditions;
 
-/// Images that are streamed when nobody says how many: half a minute over the links of [`Conditions::Home`].
-pub const IMAGES: usize = 1000;
+/// Images that are streamed when nobody says how many: some 40 s over the links of [`Conditions::Home`].
+pub const IMAGES: usize = 500;
 
 /// A demonstration.
 #[derive(Debug, Clone)]

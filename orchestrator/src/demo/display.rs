@@ -90,7 +90,9 @@ impl Live {
         while self.lines.len() < texts.len() {
             let line = self.screen.add(ProgressBar::new(0));
             // Cut off at the terminal's edge: a line that wraps would tear the table.
-            line.set_style(ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+            line.set_style(
+                ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             self.lines.push(line);
         }
         for (line, text) in self.lines.iter().zip(texts.into_iter().chain(std::iter::repeat(String::new()))) {
@@ -109,7 +111,9 @@ fn figures(look: &Look<'_>) -> String {
     let per_second = tally.ok() as f64 / look.elapsed.as_secs_f64().max(1e-3);
     let [p50, p90, p99] = [latency.p50, latency.p90, latency.p99].map(milliseconds);
     let (different, failed) = (tally.different(), tally.failed());
-    format!("{per_second:.1}/s  latency ms p50 {p50} p90 {p90} p99 {p99}  {different} different  {failed} failed")
+    format!(
+        "{per_second:.1}/s  latency ms p50 {p50} p90 {p90} p99 {p99}  {different} different  {failed} failed"
+    )
 }
 
 /// Prints a line now. A reader that has gone away is no reason to stop: the report is written all the same.
@@ -130,9 +134,9 @@ mod tests {
 
     #[test]
     fn a_line_tells_how_far_and_how_well() {
-        let look = Look { total: 10, elapsed: Duration::from_secs(1), tally: &Tally::default(), reading: None };
-        let expect =
-            "    0/10 images  0.0/s  latency ms p50 0.00 p90 0.00 p99 0.00  0 different  0 failed";
+        let look =
+            Look { total: 10, elapsed: Duration::from_secs(1), tally: &Tally::default(), reading: None };
+        let expect = "    0/10 images  0.0/s  latency ms p50 0.00 p90 0.00 p99 0.00  0 different  0 failed";
         assert_eq!(line(&look), expect);
     }
 }

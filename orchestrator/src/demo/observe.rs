@@ -4,23 +4,23 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::views::{LinkView, LinksView, PlanView, WorkerView, WorkersView};
 use super::client::{AdminClient, AdminError};
 use super::emulator::LinkCounters;
 use super::report::{EmulatedReport, LinkReport, StageReport};
 use super::topology::LinkPlan;
+use crate::admin::views::{LinkDocument, LinksDocument, PlanDocument, WorkerDocument, WorkersDocument};
 
 /// The cluster at one moment, as the admin API tells it.
 #[derive(Debug, Clone)]
 pub struct Reading {
     /// When.
     pub at: Instant,
-    /// The committed plan.
-    pub plan: Option<PlanView>,
+    /// The committed plan, or why there is none.
+    pub plan: Result<PlanDocument, String>,
     /// All workers.
-    pub workers: WorkersView,
+    pub workers: WorkersDocument,
     /// All links.
-    pub links: LinksView,
+    pub links: LinksDocument,
 }
 
 /// What both ends of a stretch of time come to.
@@ -42,11 +42,11 @@ impl Reading {
         Ok(Self { at: Instant::now(), plan, workers, links })
     }
 
-    fn worker(&self, name: &str) -> Option<&WorkerView> {
+    fn worker(&self, name: &str) -> Option<&WorkerDocument> {
         self.workers.workers.iter().find(|worker| worker.name == name)
     }
 
-    fn link(&self, from: &str, to: &str) -> Option<&LinkView> {
+    fn link(&self, from: &str, to: &str) -> Option<&LinkDocument> {
         self.links.links.iter().find(|link| (link.from.as_str(), link.to.as_str()) == (from, to))
     }
 }
@@ -57,13 +57,14 @@ pub fn observe(
     after: &Reading,
     emulated: impl Iterator<Item = (LinkPlan, LinkCounters)>,
 ) -> Observed {
-    let Some(plan) = &after.plan else {
+    let Ok(plan) = &after.plan else {
         return Observed::default();
     };
     let time = after.at.duration_since(before.at);
     let stages = plan.stages.iter().map(|stage| {
         let name = &stage.worker;
-        let measured = after.worker(name).map(|now| of_worker(before.worker(name), now, time)).unwrap_or_default();
+        let measured =
+            after.worker(name).map(|now| of_worker(before.worker(name), now, time)).unwrap_or_default();
         StageReport {
             index: stage.index,
             worker: name.clone(),
@@ -84,11 +85,12 @@ pub fn observe(
     Observed { stages: stages.collect(), links: links.into_iter().map(|(_, link)| link).collect() }
 }
 
-fn of_worker(before: Option<&WorkerView>, now: &WorkerView, time: Duration) -> StageReport {
+fn of_worker(before: Option<&WorkerDocument>, now: &WorkerDocument, time: Duration) -> StageReport {
     // A worker that has started anew counts from 0 again.
     let before = before.filter(|before| before.executions <= now.executions);
     let executions = now.executions - before.map_or(0, |before| before.executions);
-    let compute_seconds = (now.compute_seconds - before.map_or(0.0, |before| before.compute_seconds)).max(0.0);
+    let compute_seconds =
+        (now.compute_seconds - before.map_or(0.0, |before| before.compute_seconds)).max(0.0);
     StageReport {
         weight_bytes: now.weight_bytes,
         resident_bytes: now.resident_bytes,
@@ -103,12 +105,12 @@ fn of_worker(before: Option<&WorkerView>, now: &WorkerView, time: Duration) -> S
 fn of_link(
     link: LinkPlan,
     counters: LinkCounters,
-    before: Option<&LinkView>,
-    now: Option<&LinkView>,
+    before: Option<&LinkDocument>,
+    now: Option<&LinkDocument>,
 ) -> LinkReport {
     let conditions = link.preset.conditions();
     let both = [counters.forward, counters.reverse];
-    let rose = |count: fn(&LinkView) -> u64| {
+    let rose = |count: fn(&LinkDocument) -> u64| {
         let (now, before) = (now.map_or(0, count), before.map_or(0, count));
         now.checked_sub(before).unwrap_or(now)
     };

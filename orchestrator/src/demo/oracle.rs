@@ -111,8 +111,10 @@ impl Oracle {
             return Err(format!("{:?} images, {:?} logits, {count} labels", images.shape(), logits.shape()));
         }
         let side = |index: usize| u32::try_from(images.shape()[index]).map_err(|error| error.to_string());
-        let numbers = |tensor: &TensorView<'_>| fp32_from_le(tensor.data()).map_err(|error| error.to_string());
-        let whole = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        let numbers =
+            |tensor: &TensorView<'_>| fp32_from_le(tensor.data()).map_err(|error| error.to_string());
+        let whole =
+            |bytes: &[u8]| bytes.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
         Ok(Self {
             image: Shape::new(side(1)?, side(2)?, side(3)?),
             classes: logits.shape()[1],
@@ -197,7 +199,10 @@ pub(super) mod tests {
     fn an_export_is_read_row_by_row() {
         let oracle = example();
         assert_eq!((oracle.len(), oracle.shape(), oracle.correct()), (2, Shape::new(1, 1, 2), 1));
-        assert_eq!((oracle.image(1), oracle.logits(1), oracle.label(1)), (&[3.0, 4.0][..], &[9.0, 0.0, 1.0][..], 1));
+        assert_eq!(
+            (oracle.image(1), oracle.logits(1), oracle.label(1)),
+            (&[3.0, 4.0][..], &[9.0, 0.0, 1.0][..], 1)
+        );
     }
 
     #[test]

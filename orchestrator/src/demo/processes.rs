@@ -1,7 +1,7 @@
 //! The processes of a demonstration: started with a log file each, stopped in order, and never left behind.
 //!
-//! Always true: a process ends when this struct is dropped, also by an error or a panic. It stays in our process
-//! group on purpose, so that a signal from the terminal, or its end, reaches it even if this program cannot.
+//! Always true: a process ends when this struct is dropped, also by an error or a panic. It has a process group of
+//! its own: Ctrl-C reaches this program alone, which then stops the others in an order in which they can drain.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -95,10 +95,13 @@ impl Processes {
             let output = File::create(log)?;
             let mut command = Command::new(program);
             command.args(arguments).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-            command.kill_on_drop(true).spawn()
+            // Logs are files: no colours in them.
+            command.env("NO_COLOR", "1").process_group(0).kill_on_drop(true).spawn()
         };
-        let child = spawn().map_err(|source| {
-            ProcessError::Start { program: program.to_owned(), log: log.to_owned(), source }
+        let child = spawn().map_err(|source| ProcessError::Start {
+            program: program.to_owned(),
+            log: log.to_owned(),
+            source,
         })?;
         self.running.push(Process { name: name.to_owned(), log: log.to_owned(), child });
         Ok(())
@@ -113,39 +116,52 @@ impl Processes {
             let ended = child.try_wait();
             let ended = ended.map_err(|source| ProcessError::Unknown { name: name.clone(), source })?;
             if let Some(status) = ended {
-                return Err(ProcessError::Ended { name: name.clone(), status, tail: tail(log), log: log.clone() });
+                return Err(ProcessError::Ended {
+                    name: name.clone(),
+                    status,
+                    tail: tail(log),
+                    log: log.clone(),
+                });
             }
         }
         Ok(())
     }
 
-    /// Sends SIGTERM to all, and waits for each. Returns what did not go as it should.
+    /// Ends all with SIGTERM: first the one that was started first, then the others at once. Returns what did not
+    /// go as it should.
     ///
     /// Each has the chance to end well: only one that does not within the limit is killed.
     pub async fn stop(&mut self) -> Vec<ProcessError> {
         let mut wrong = Vec::new();
         wrong.extend(self.check().err());
-        for process in &self.running {
-            process.terminate().await;
-        }
-        for Process { name, log, mut child } in self.running.drain(..) {
-            match timeout(STOP_LIMIT, child.wait()).await {
-                Ok(Ok(status)) if status.success() => (),
-                // One that had ended before has been named already.
-                Ok(Ok(status)) if wrong.is_empty() => {
-                    let tail = tail(&log);
-                    wrong.push(ProcessError::Ended { name, status, log, tail });
-                }
-                Ok(Ok(_)) => (),
-                Ok(Err(source)) => wrong.push(ProcessError::Unknown { name, source }),
-                Err(_) => {
-                    // Dropping it does the same if this fails.
-                    let _ = child.kill().await;
-                    wrong.push(ProcessError::Stuck { name, log });
-                }
-            }
+        let others = self.running.split_off(self.running.len().min(1));
+        for group in [std::mem::take(&mut self.running), others] {
+            stop_group(group, &mut wrong).await;
         }
         wrong
+    }
+}
+
+async fn stop_group(group: Vec<Process>, wrong: &mut Vec<ProcessError>) {
+    for process in &group {
+        process.terminate().await;
+    }
+    for Process { name, log, mut child } in group {
+        match timeout(STOP_LIMIT, child.wait()).await {
+            Ok(Ok(status)) if status.success() => (),
+            // One that had ended before has been named already.
+            Ok(Ok(status)) if wrong.is_empty() => {
+                let tail = tail(&log);
+                wrong.push(ProcessError::Ended { name, status, log, tail });
+            }
+            Ok(Ok(_)) => (),
+            Ok(Err(source)) => wrong.push(ProcessError::Unknown { name, source }),
+            Err(_) => {
+                // Dropping it does the same if this fails.
+                let _ = child.kill().await;
+                wrong.push(ProcessError::Stuck { name, log });
+            }
+        }
     }
 }
 

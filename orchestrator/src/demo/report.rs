@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use weir_shared::weights::atomic;
 
-use super::client::views::PlanView;
 use super::latency::LatencyMs;
+use crate::admin::views::PlanDocument;
 
 /// Of this form of report.
 pub const VERSION: u32 = 1;
@@ -40,7 +40,7 @@ pub struct Report {
     /// How often the network was right.
     pub accuracy: Accuracy,
     /// The plan that was committed when the stream ended.
-    pub plan: PlanView,
+    pub plan: PlanDocument,
     /// Its stages, with what was measured while images streamed.
     pub stages: Vec<StageReport>,
     /// All links, with what was measured while images streamed.

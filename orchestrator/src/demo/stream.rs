@@ -102,7 +102,12 @@ pub async fn stream(
     Streamed { tally, duration, ending }
 }
 
-async fn lane(client: InferClient, oracle: Arc<Oracle>, next: Arc<AtomicUsize>, replies: mpsc::Sender<Reply>) {
+async fn lane(
+    client: InferClient,
+    oracle: Arc<Oracle>,
+    next: Arc<AtomicUsize>,
+    replies: mpsc::Sender<Reply>,
+) {
     loop {
         let image = next.fetch_add(1, Relaxed);
         if image >= oracle.len() {

@@ -63,7 +63,8 @@ impl Tally {
                 self.equality.different_images.push(image);
             }
         }
-        self.correct += usize::from(!answer.logits.is_empty() && most_likely(&answer.logits) == oracle.label(image));
+        self.correct +=
+            usize::from(!answer.logits.is_empty() && most_likely(&answer.logits) == oracle.label(image));
     }
 
     /// Requests that have an outcome.

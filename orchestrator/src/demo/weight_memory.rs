@@ -9,7 +9,7 @@ use serde::Deserialize;
 use weir_shared::arch::{Arch, Network};
 
 use super::command::{self, CommandError};
-use super::report::{WeightMemory, Weighed};
+use super::report::{Weighed, WeightMemory};
 
 /// Large enough that weights outweigh everything else in a process, small enough to make on the spot: 102 MB.
 const ARCH: Arch = Arch::ResNet50;
@@ -94,7 +94,10 @@ async fn weigh(worker: &Path, file: &str, layers: Range<u16>) -> Result<Weighed,
 fn quarter(network: &Network) -> Range<u16> {
     let count = network.layer_count();
     let bytes = |range: &Range<u16>| -> u64 {
-        network.layers()[usize::from(range.start)..usize::from(range.end)].iter().map(|layer| layer.weight_bytes).sum()
+        network.layers()[usize::from(range.start)..usize::from(range.end)]
+            .iter()
+            .map(|layer| layer.weight_bytes)
+            .sum()
     };
     let ranges = (0..count).flat_map(|start| (start + 1..=count).map(move |end| start..end));
     let nearest = ranges.min_by_key(|range| (4 * bytes(range)).abs_diff(network.weight_bytes()));

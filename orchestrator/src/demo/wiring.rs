@@ -118,8 +118,10 @@ impl Wiring {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), WiringError> {
-        let entry = |(plan, link): &(LinkPlan, EmulatedLink)| {
-            LinkEntry { from: plan.from, to: plan.to, address: link.address() }
+        let entry = |(plan, link): &(LinkPlan, EmulatedLink)| LinkEntry {
+            from: plan.from,
+            to: plan.to,
+            address: link.address(),
         };
         let text = toml::to_string(&LinksFile { link: self.links.iter().map(entry).collect() })?;
         std::fs::write(path, text).map_err(|source| WiringError::File { path: path.to_owned(), source })
@@ -156,7 +158,8 @@ mod tests {
     #[test]
     fn every_pair_dials_a_link_of_its_own_and_the_file_says_so() {
         let workers = topology::workers(2);
-        let mut wiring = Wiring::new(&workers, topology::links(2, Conditions::Same(Preset::Loopback))).unwrap();
+        let mut wiring =
+            Wiring::new(&workers, topology::links(2, Conditions::Same(Preset::Loopback))).unwrap();
         let dialled = wiring.dialled("camera", "doorbell").unwrap();
         assert_ne!(Some(dialled), wiring.address("doorbell"));
         let folder = tempfile::tempdir().unwrap();

@@ -1,12 +1,11 @@
 //! The gateway actor: admits requests, sends them to the first stage, and answers exactly once.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 use weir_shared::ids::RequestId;
 use weir_shared::plan::{Node, Plan, PlanId, Value};
 use weir_shared::transport::{Links, Parcel, activation};
@@ -22,7 +21,7 @@ use crate::metrics::Metrics;
 const SWEEP: Duration = Duration::from_millis(5);
 
 /// What a refused client is told to wait: about one request's time.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Plans whose last stage may send logits: the committed one, and those on their way in or out.
 pub type GatewayPlans = Arc<Vec<Arc<Plan>>>;
@@ -41,6 +40,8 @@ pub struct GatewayParts {
     pub plans: watch::Sender<GatewayPlans>,
     /// Sees whether requests are admitted.
     pub ready: watch::Sender<bool>,
+    /// Sees how many requests are in.
+    pub occupied: Arc<AtomicUsize>,
     /// Counted for clients.
     pub statistics: Arc<Mutex<StatisticsSnapshot>>,
     /// Counted for operators.
@@ -66,7 +67,7 @@ impl GatewayActor {
 
     /// Sends whatever is due.
     fn dispatch(&mut self) {
-        let now = Instant::now();
+        let now = now();
         let Some(plan) = self.current.clone() else { return };
         for id in self.ledger.begin_due(now, plan.id()) {
             if let Err(failure) = self.send(&plan, id) {
@@ -93,7 +94,7 @@ impl GatewayActor {
                 checksum: codec::checksum(&payload),
                 trace: pending.trace,
             };
-            let parcel = Parcel { header, payload, deadline: pending.deadline };
+            let parcel = Parcel { header, payload, deadline: pending.deadline.into() };
             if self.parts.links.send(&route.to, route.address, parcel).is_err() {
                 return Err(RequestFailure {
                     request: id,
@@ -115,7 +116,7 @@ impl GatewayActor {
     }
 
     fn give_up(&self, pending: Pending<Reply>, why: GiveUp) {
-        let took = pending.admitted.elapsed();
+        let took = now() - pending.admitted;
         let failure = match why {
             GiveUp::Expired => InferFailure::DeadlineExceeded { allowed: pending.deadline - pending.admitted },
             GiveUp::Exhausted(reason) => InferFailure::Failed { attempts: pending.attempt.0, reason },
@@ -127,8 +128,10 @@ impl GatewayActor {
     }
 
     fn statistics(&self, change: impl FnOnce(&mut StatisticsSnapshot)) {
-        let lock = self.parts.statistics.lock();
-        change(&mut lock.unwrap_or_else(std::sync::PoisonError::into_inner));
+        let mut statistics = self.parts.statistics.lock().unwrap_or_else(PoisonError::into_inner);
+        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        statistics.last_inference_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
+        change(&mut statistics);
     }
 
     /// Wakes whoever waits for a plan to drain or for the ledger to empty, and publishes the figures.
@@ -148,11 +151,12 @@ impl GatewayActor {
                 let _ = waiter.send(());
             }
         }
+        self.parts.occupied.store(self.ledger.len(), Relaxed);
         self.parts.metrics.in_flight(self.ledger.len(), self.ledger.retries());
     }
 
     fn sweep(&mut self) {
-        for pending in self.ledger.expire(Instant::now()) {
+        for pending in self.ledger.expire(now()) {
             self.give_up(pending, GiveUp::Expired);
         }
         self.dispatch();
@@ -168,7 +172,13 @@ impl GatewayActor {
     }
 }
 
-fn outcome_name(failure: &InferFailure) -> &'static str {
+/// The time of the runtime, which a test may have paused.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The value of the metric label `outcome`.
+pub(super) fn outcome_name(failure: &InferFailure) -> &'static str {
     match failure {
         InferFailure::Overloaded { .. } => "overloaded",
         InferFailure::NoPlan | InferFailure::Draining => "unavailable",
@@ -199,7 +209,7 @@ impl Handler<Infer> for GatewayActor {
         if self.current.is_none() {
             return refuse(InferFailure::NoPlan);
         }
-        let now = Instant::now();
+        let now = now();
         let allowed = job.timeout.map_or(self.parts.deadline, |timeout| timeout.min(self.parts.deadline));
         let (reply, answer) = oneshot::channel();
         let request = NewRequest {
@@ -214,6 +224,7 @@ impl Handler<Infer> for GatewayActor {
             return refuse(InferFailure::Overloaded { retry_after: RETRY_AFTER });
         }
         self.dispatch();
+        self.settle();
         Box::pin(async move { answer.await.unwrap_or(Err(InferFailure::Draining)) })
     }
 }
@@ -223,7 +234,7 @@ impl Handler<ReplyArrived> for GatewayActor {
 
     fn handle(&mut self, ReplyArrived(activation): ReplyArrived, _: &mut Self::Context) {
         let header = activation.header;
-        let now = Instant::now();
+        let now = now();
         let Some(pending) = self.ledger.answered(header.request) else {
             return self.parts.metrics.duplicate_reply();
         };
@@ -248,7 +259,7 @@ impl Handler<RequestFailed> for GatewayActor {
     type Result = ();
 
     fn handle(&mut self, RequestFailed(failure): RequestFailed, _: &mut Self::Context) {
-        self.request_failed(Instant::now(), &failure);
+        self.request_failed(now(), &failure);
         self.settle();
     }
 }
@@ -286,7 +297,7 @@ impl Handler<PlanBroken> for GatewayActor {
             self.current = None;
             self.publish_ready();
         }
-        for pending in self.ledger.interrupt(Instant::now(), id) {
+        for pending in self.ledger.interrupt(now(), id) {
             self.give_up(pending, GiveUp::Exhausted("its plans lost workers each time".to_owned()));
         }
         self.settle();
@@ -297,7 +308,7 @@ impl Handler<RetirePlan> for GatewayActor {
     type Result = ();
 
     fn handle(&mut self, RetirePlan(id): RetirePlan, _: &mut Self::Context) {
-        for pending in self.ledger.interrupt(Instant::now(), id) {
+        for pending in self.ledger.interrupt(now(), id) {
             self.give_up(pending, GiveUp::Exhausted("its plan was retired".to_owned()));
         }
         self.know(|plans| plans.retain(|plan| plan.id() != id));

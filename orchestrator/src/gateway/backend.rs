@@ -1,14 +1,16 @@
 //! The HTTP layer's view of the gateway.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::watch;
 
-use super::actor::GatewayActor;
+use super::actor::{GatewayActor, RETRY_AFTER, outcome_name};
 use super::messages::Infer;
 use super::oip::{InferBackend, InferDone, InferFailure, InferJob, ModelInfo, StatisticsSnapshot};
+use crate::metrics::Metrics;
 
 /// Hands requests from any HTTP thread to the gateway actor. Cheap to clone.
 #[derive(Clone)]
@@ -19,7 +21,13 @@ pub struct GatewayBackend {
     pub model: Arc<ModelInfo>,
     /// Whether requests are admitted.
     pub ready: watch::Receiver<bool>,
-    /// What was counted.
+    /// How many requests are in, and how many may be.
+    pub occupied: Arc<AtomicUsize>,
+    /// Requests that may be in at once.
+    pub capacity: usize,
+    /// Counted for operators.
+    pub metrics: Arc<Metrics>,
+    /// Counted for clients.
     pub statistics: Arc<Mutex<StatisticsSnapshot>>,
 }
 
@@ -30,6 +38,19 @@ impl InferBackend for GatewayBackend {
 
     fn is_ready(&self) -> bool {
         *self.ready.borrow()
+    }
+
+    /// A look without a lock: the ledger has the last word.
+    fn admit(&self) -> Result<(), InferFailure> {
+        let refused = if !self.is_ready() {
+            InferFailure::NoPlan
+        } else if self.occupied.load(Relaxed) >= self.capacity {
+            InferFailure::Overloaded { retry_after: RETRY_AFTER }
+        } else {
+            return Ok(());
+        };
+        self.metrics.refused(outcome_name(&refused));
+        Err(refused)
     }
 
     fn infer(&self, job: InferJob) -> LocalBoxFuture<'static, Result<InferDone, InferFailure>> {

@@ -7,9 +7,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
 use weir_shared::ids::{Attempt, RequestId};
 use weir_shared::plan::PlanId;
 use weir_shared::wire::TraceContext;

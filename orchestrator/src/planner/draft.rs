@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use weir_shared::arch::{LayerId, NetworkSpec};
@@ -48,28 +47,10 @@ pub struct LinkMap {
     addresses: BTreeMap<(String, String), SocketAddr>,
 }
 
-/// Why a file of links cannot be used.
+/// The text is no list of links.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkMapError {
-    /// The file cannot be read.
-    #[error("cannot read the links file {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is not of the right form.
-    #[error("the links file {} is not valid; write [[link]] with from, to and address", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: toml::de::Error,
-    },
-}
+#[error("not a list of links; write [[link]] tables with from, to and address")]
+pub struct LinkMapError(#[from] toml::de::Error);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,15 +67,12 @@ struct LinkEntry {
 }
 
 impl LinkMap {
-    /// Reads a TOML file of `[[link]]` tables with `from`, `to` (short names) and `address`.
+    /// Reads TOML: `[[link]]` tables with `from`, `to` (short names) and `address`.
     ///
     /// # Errors
-    /// If the file cannot be read or is of another form.
-    pub fn load(path: &Path) -> Result<Self, LinkMapError> {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| LinkMapError::Unreadable { path: path.to_owned(), source })?;
-        let file: LinkFile =
-            toml::from_str(&text).map_err(|source| LinkMapError::Malformed { path: path.to_owned(), source })?;
+    /// If the text is of another form.
+    pub fn parse(text: &str) -> Result<Self, LinkMapError> {
+        let file: LinkFile = toml::from_str(text)?;
         let entries = file.link.into_iter().map(|link| ((link.from, link.to), link.address));
         Ok(Self { addresses: entries.collect() })
     }

@@ -1,7 +1,6 @@
 //! A plan that a person wrote: cuts, workers, and what departs from the defaults.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use weir_shared::arch::{LayerId, Network};
@@ -56,26 +55,11 @@ struct LinkEncoding {
 /// Why a plan file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanFileError {
-    /// The file cannot be read.
-    #[error("cannot read the plan file {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is not of the right form.
-    #[error("the plan file {} is not valid", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: Box<toml::de::Error>,
-    },
+    /// The text is not of the right form.
+    #[error("not a plan; workers, cuts, off, batch_norm and [[encoding]] may be written")]
+    Malformed(#[from] Box<toml::de::Error>),
     /// A cut names no layer.
-    #[error("the plan file cuts before {name:?}, which is no layer of {arch}; layers are called stem, layer1.0.conv1, layer1.0.join and so on")]
+    #[error("a cut before {name:?}, which is no layer of {arch}; layers are called stem, layer1.0.conv1, layer1.0.join and so on")]
     NoSuchLayer {
         /// As written.
         name: String,
@@ -89,7 +73,7 @@ pub enum PlanFileError {
     #[error(transparent)]
     ActiveSet(#[from] ActiveSetError),
     /// Stages and workers differ in number.
-    #[error("the plan file has {stages} stages (one more than its cuts) but names {workers} workers")]
+    #[error("there are {stages} stages (one more than its cuts) but {workers} workers are named")]
     Count {
         /// Stages.
         stages: usize,
@@ -99,15 +83,12 @@ pub enum PlanFileError {
 }
 
 impl PlanFile {
-    /// Reads the file and checks it against `network`, so that mistakes are found at the start.
+    /// Reads TOML and checks it against `network`, so that mistakes are found at the start.
     ///
     /// # Errors
     /// Names what is wrong in it.
-    pub fn load(path: &Path, network: &Network) -> Result<Self, PlanFileError> {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| PlanFileError::Unreadable { path: path.to_owned(), source })?;
-        let malformed = |source| PlanFileError::Malformed { path: path.to_owned(), source: Box::new(source) };
-        let file: Self = toml::from_str(&text).map_err(malformed)?;
+    pub fn parse(text: &str, network: &Network) -> Result<Self, PlanFileError> {
+        let file: Self = toml::from_str(text).map_err(Box::new)?;
         let cuts = Partition::new(network, file.cuts(network)?)?;
         file.active(network)?;
         let (stages, workers) = (cuts.cuts().len() + 1, file.workers.len());

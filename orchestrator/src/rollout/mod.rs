@@ -8,9 +8,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
 use weir_shared::ids::WorkerId;
 use weir_shared::plan::{Plan, PlanHash, PlanId};
 

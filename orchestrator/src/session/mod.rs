@@ -82,7 +82,8 @@ impl WorkerSession {
         if hello.protocol != PROTOCOL_VERSION {
             let error = SessionError::Version { found: hello.protocol };
             writer.send(&ToWorker::Reject { reason: error.to_string() }).await?;
-            writer.finish();
+            // A peer that does not read is not waited for longer than for its introduction.
+            let _ = tokio::time::timeout(HELLO_MAX, writer.finish()).await;
             return Err(error);
         }
         let (outbox, waiting) = mpsc::channel(OUTBOX);

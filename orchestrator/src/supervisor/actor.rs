@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use tokio::time::Instant;
 use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
 use weir_shared::ids::{Epoch, PeerName, Term, WorkerId};
@@ -75,7 +74,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor that knows nobody yet.
     pub fn new(parts: SupervisorParts) -> Self {
-        let now = Instant::now();
+        let now = now();
         Self {
             parts,
             cluster: Cluster::default(),
@@ -98,7 +97,7 @@ impl Supervisor {
 
     /// Compares what is with what should be, and begins a rollout if they differ.
     fn reconcile(&mut self, context: &mut Context<Self>) {
-        let now = Instant::now();
+        let now = now();
         self.advance(Event::Tick, context);
         if self.rollout.is_some() || now < self.not_before {
             return;
@@ -152,12 +151,12 @@ impl Supervisor {
             tracing::warn!(%reason, "no plan for now");
         }
         self.last_abort = Some(reason.to_owned());
-        self.not_before = Instant::now() + ABORT_PAUSE;
+        self.not_before = now() + ABORT_PAUSE;
     }
 
     fn advance(&mut self, event: Event, context: &mut Context<Self>) {
         let Some(rollout) = &mut self.rollout else { return };
-        let steps = rollout.on(Instant::now(), event);
+        let steps = rollout.on(now(), event);
         self.carry_out(steps, context);
     }
 
@@ -219,9 +218,14 @@ impl Supervisor {
     }
 
     fn cluster_changed(&mut self) {
-        self.changed = Instant::now();
+        self.changed = now();
         self.parts.metrics.workers(self.cluster.connected().count());
     }
+}
+
+/// The time of the runtime, which a test may have paused.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// Whether two plans differ in nothing but their numbers: rolling the second out would change nothing.
@@ -301,7 +305,7 @@ impl Handler<WorkerSaid> for Supervisor {
                 self.advance(Event::Refused(worker, reason), context);
             }
             FromWorker::Retired { plan } => self.cluster.retired(&worker, plan),
-            FromWorker::Report(report) => self.cluster.reported(Instant::now(), &worker, report),
+            FromWorker::Report(report) => self.cluster.reported(now(), &worker, report),
             FromWorker::Connected { .. } | FromWorker::Refused { .. } => {}
             // The session reads the introduction and passes failures to the gateway; neither comes here.
             FromWorker::Hello(_) | FromWorker::Failed(_) => {}

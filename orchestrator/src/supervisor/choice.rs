@@ -38,7 +38,7 @@ impl PlanSource {
     /// The choice for the workers that are there, or nothing while somebody is missing.
     ///
     /// # Errors
-    /// If the file does not fit the network, which [`PlanFile::load`] has ruled out.
+    /// If the file does not fit the network, which [`PlanFile::parse`] has ruled out.
     pub fn choose(
         &self,
         network: NetworkSpec,

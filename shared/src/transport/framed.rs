@@ -34,10 +34,13 @@ impl<T: Serialize> FrameWriter<T> {
         self.stream.write_all(&bytes).await.map_err(|error| FrameError::Stream(error.into()))
     }
 
-    /// Says that nothing more will come. The peer may still be reading what was sent.
-    pub fn finish(&mut self) {
-        // The only error is that the stream was finished or reset before, which is as good.
+    /// Says that nothing more will come, and completes when the peer has everything or is gone.
+    ///
+    /// A connection that is dropped before that takes the last message with it.
+    pub async fn finish(mut self) {
+        // Fails only on a stream that was finished or reset before, which is as good.
         let _ = self.stream.finish();
+        let _ = self.stream.stopped().await;
     }
 }
 

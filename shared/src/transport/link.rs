@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::WriteError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -65,6 +65,8 @@ pub struct Link {
     queue: mpsc::Sender<Parcel>,
     connection: watch::Receiver<Option<PeerConnection>>,
     counters: Arc<Counters>,
+    /// Ends a pause between two attempts.
+    wanted: Arc<Notify>,
     /// Tells the link's task, by being dropped, that nobody will send any more.
     _open: oneshot::Sender<()>,
 }
@@ -86,6 +88,7 @@ struct Dialler {
     address: SocketAddr,
     publish: watch::Sender<Option<PeerConnection>>,
     counters: Arc<Counters>,
+    wanted: Arc<Notify>,
     on_undelivered: OnUndelivered,
 }
 
@@ -95,17 +98,19 @@ impl Link {
         let (queue, parcels) = mpsc::channel(QUEUE);
         let (publish, connection) = watch::channel(None);
         let counters = Arc::<Counters>::default();
+        let wanted = Arc::<Notify>::default();
         let dialler = Dialler {
             transport,
             peer: peer.clone(),
             address,
             publish,
             counters: counters.clone(),
+            wanted: wanted.clone(),
             on_undelivered,
         };
         let (open, dropped) = oneshot::channel();
         tokio::spawn(dialler.run(parcels, dropped));
-        Self { peer, address, queue, connection, counters, _open: open }
+        Self { peer, address, queue, connection, counters, wanted, _open: open }
     }
 
     /// Where the peer is dialled.
@@ -123,9 +128,12 @@ impl Link {
         })
     }
 
-    /// Completes when the peer is connected. Cheap to call again.
+    /// Completes when the peer is connected, and has it dialled at once if it is not. Cheap to call again.
     pub fn connected(&self) -> impl Future<Output = ()> + use<> {
         let mut connection = self.connection.clone();
+        if connection.borrow().is_none() {
+            self.wanted.notify_one();
+        }
         async move {
             // The sender lives as long as the link's task; if that is gone there is nothing to wait for.
             let _ = connection.wait_for(Option::is_some).await;
@@ -175,9 +183,9 @@ impl Dialler {
             tokio::select! {
                 biased;
                 _ = &mut dropped => break,
-                () = tokio::time::sleep(pause) => {}
+                () = self.wanted.notified() => pause = REDIAL_FIRST,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(REDIAL_MAX),
             }
-            pause = (pause * 2).min(REDIAL_MAX);
         }
         self.fail_waiting(&mut parcels);
     }
@@ -219,7 +227,11 @@ impl Dialler {
         }
         parcel.header.remaining_micros = remaining.as_micros() as u64;
         let bytes = parcel.payload.len() as u64;
-        match activation::send(connection, &parcel.header, parcel.payload).await {
+        let sent = activation::send(connection, &parcel.header, parcel.payload);
+        let Ok(sent) = tokio::time::timeout_at(parcel.deadline, sent).await else {
+            return self.fail(parcel.header, FailureKind::Expired, format!("{} did not take it in time", self.peer));
+        };
+        match sent {
             Ok(stream) => {
                 self.counters.activations.fetch_add(1, Relaxed);
                 self.counters.bytes.fetch_add(bytes, Relaxed);

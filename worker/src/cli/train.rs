@@ -9,7 +9,7 @@ use crate::resnet::threads;
 use crate::study::train::augment::Augment;
 use crate::study::train::log::Row;
 use crate::study::train::run::{Material, train};
-use crate::study::train::{Compute, Options, Resume, Subnetwork};
+use crate::study::train::{Compute, Options, Resume, Subnetwork, SubnetworkStatistics};
 
 use super::eval::DataArgs;
 use crate::dataset::Split;
@@ -52,6 +52,9 @@ pub(super) struct Args {
     /// L2 penalty on weights; normalisation is spared.
     #[arg(long, value_name = "X", default_value_t = 5e-4)]
     weight_decay: f64,
+    /// Greatest joint length of all gradients of a step.
+    #[arg(long, value_name = "X", default_value_t = 2.0)]
+    clip: f64,
     /// Share of the target spread over all classes.
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     label_smoothing: f64,
@@ -64,6 +67,12 @@ pub(super) struct Args {
     /// What is done with the sub-network of each step.
     #[arg(long, value_enum, default_value = "distil")]
     subnetwork: Subnetwork,
+    /// Which statistics normalise a sub-network that is distilled.
+    #[arg(long, value_enum, default_value = "running")]
+    subnetwork_statistics: SubnetworkStatistics,
+    /// Share of the run before the first sub-network.
+    #[arg(long, value_name = "X", default_value_t = 0.4)]
+    subnetwork_from: f64,
     /// Decay of a moving average of the weights for each step; 0 keeps none.
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     average: f64,
@@ -89,10 +98,13 @@ impl Args {
             warm_up: self.warm_up,
             momentum: self.momentum,
             weight_decay: self.weight_decay,
+            clip: self.clip,
             label_smoothing: self.label_smoothing,
             drop_branch: self.drop_branch,
             drop_shortcut: self.drop_shortcut,
             subnetwork: self.subnetwork,
+            subnetwork_statistics: self.subnetwork_statistics,
+            subnetwork_from: self.subnetwork_from,
             average: self.average,
         }
     }
@@ -132,8 +144,8 @@ fn line(row: &Row, epochs: u32) -> String {
         row.epoch,
         row.loss,
         100.0 * row.train_accuracy,
-        100.0 * row.validation_accuracy,
-        100.0 * row.subnetwork_accuracy,
+        100.0 * row.report.validation_accuracy,
+        100.0 * row.report.subnetwork_accuracy,
         row.seconds,
     )
 }

@@ -39,7 +39,9 @@ struct Layers(Range<u16>);
 
 /// The text is no range.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no range of layers; write the first one, two dots and the one behind the last, such as 4..9")]
+#[error(
+    "{0:?} is no range of layers; write the first one, two dots and the one behind the last, such as 4..9"
+)]
 struct BadLayers(String);
 
 impl FromStr for Layers {
@@ -64,12 +66,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let checkpoint = Checkpoint::open(&args.weights)?;
     let network = checkpoint.spec(args.arch)?.network();
     let layers = args.layers.clone().map_or(0..network.layer_count(), |layers| layers.0);
-    // Libtorch sets itself up when it holds its first tensor; that is not what a stage costs.
-    drop(StageNetwork::random(&Arch::ResNet20.network(), 0..1, BatchNorm::Folded, 0)?);
+    // Libtorch sets itself up and pages itself in at the first load; that is not what a stage costs.
+    drop(StageNetwork::load(&checkpoint, &network, 0..1, BatchNorm::Folded)?);
     let before = resident_bytes();
     let stage = StageNetwork::load(&checkpoint, &network, layers.clone(), BatchNorm::Folded)?;
     let after = resident_bytes();
-    anyhow::ensure!(before > 0, "this system has no /proc/self/statm, so memory cannot be measured; use Linux");
+    anyhow::ensure!(
+        before > 0,
+        "this system has no /proc/self/statm, so memory cannot be measured; use Linux"
+    );
     let name = |layer: u16| {
         let layer = network.layers().get(usize::from(layer)).context("the layers are not of this network")?;
         Ok::<_, anyhow::Error>(network.layer_name(layer.kind))

@@ -122,7 +122,9 @@ fn read_file(path: &Path, records: &mut Vec<u8>) -> Result<(), Cifar10Error> {
     }
     let bytes = std::fs::read(path).map_err(failed)?;
     let labels = bytes.iter().step_by(RECORD_BYTES).enumerate();
-    if let Some((record, &label)) = labels.into_iter().find(|(_, label)| usize::from(**label) >= CLASSES.len()) {
+    if let Some((record, &label)) =
+        labels.into_iter().find(|(_, label)| usize::from(**label) >= CLASSES.len())
+    {
         return Err(Cifar10Error::Label { path: path.to_owned(), record, label });
     }
     records.extend_from_slice(&bytes);

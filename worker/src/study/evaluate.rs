@@ -25,7 +25,9 @@ pub struct Evaluation {
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
     /// The network is for other images.
-    #[error("the network takes images of {network}, but these are {images}; take another --arch or --dataset")]
+    #[error(
+        "the network takes images of {network}, but these are {images}; take another --arch or --dataset"
+    )]
     ImageSize {
         /// What the network takes.
         network: Shape,
@@ -33,7 +35,9 @@ pub enum EvaluateError {
         images: Shape,
     },
     /// The network tells other classes apart.
-    #[error("the network tells {network} classes apart, but these images have {images}; take other --weights")]
+    #[error(
+        "the network tells {network} classes apart, but these images have {images}; take other --weights"
+    )]
     Classes {
         /// Of the network.
         network: u32,
@@ -100,7 +104,8 @@ pub fn evaluate(
         let logits = network.logits(active, inputs.len(), inputs.images.clone())?;
         done.computing += began.elapsed();
         let answers = logits.chunks_exact(classes as usize).map(most_likely);
-        done.correct += answers.zip(&inputs.labels).filter(|(answer, label)| *answer == usize::from(**label)).count();
+        done.correct +=
+            answers.zip(&inputs.labels).filter(|(answer, label)| *answer == usize::from(**label)).count();
         done.count += inputs.len();
         each_batch(&inputs, &logits);
     }

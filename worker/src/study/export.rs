@@ -55,7 +55,8 @@ impl Export {
         let count = self.labels.len();
         let size = [count, shape.channels as usize, shape.height as usize, shape.width as usize];
         let answers = [count, self.logits.len() / count.max(1)];
-        let little_endian = |numbers: &[f32]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+        let little_endian =
+            |numbers: &[f32]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
         let (images, logits) = (little_endian(&self.images), little_endian(&self.logits));
         let labels: Vec<u8> = self.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
         let views = [

@@ -33,7 +33,9 @@ mod tests {
     #[test]
     fn the_interval_matches_published_figures() {
         // Newcombe 1998, "Two-sided confidence intervals for the single proportion", Table I, method 3.
-        for (hits, count, low, high) in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)] {
+        for (hits, count, low, high) in
+            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]
+        {
             let interval = wilson(hits, count);
             assert!((interval.low - low).abs() < 5e-5 && (interval.high - high).abs() < 5e-5, "{interval:?}");
         }

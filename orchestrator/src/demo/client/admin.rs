@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{StatusCode, Url};
 use serde::de::DeserializeOwned;
 
-use super::views::{LinksView, PlanView, WorkersView};
+use crate::admin::views::{LinksDocument, PlanDocument, WorkersDocument};
 
 /// The admin API answers from memory; one that takes longer than this is stuck or out of reach.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,7 +69,9 @@ pub enum AdminError {
         source: serde_json::Error,
     },
     /// The answer is longer than any of its admin API.
-    #[error("{base} answered with more than {ANSWER_MAX_BYTES} bytes; is this the --admin address of a weir-orchestrator?")]
+    #[error(
+        "{base} answered with more than {ANSWER_MAX_BYTES} bytes; is this the --admin address of a weir-orchestrator?"
+    )]
     TooLong {
         /// Who was asked.
         base: Url,
@@ -92,14 +94,14 @@ impl AdminClient {
         Ok(Self { base, http: http.map_err(AdminError::Client)? })
     }
 
-    /// The committed plan; none before the first.
+    /// The committed plan, or in the orchestrator's words why there is none.
     ///
     /// # Errors
     /// If there is no answer, or not one that is understood.
-    pub async fn plan(&self) -> Result<Option<PlanView>, AdminError> {
+    pub async fn plan(&self) -> Result<Result<PlanDocument, String>, AdminError> {
         match self.get("/api/v1/plan").await {
-            Err(AdminError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
-            found => found.map(Some),
+            Err(AdminError::Refused { status: StatusCode::NOT_FOUND, detail, .. }) => Ok(Err(detail)),
+            found => found.map(Ok),
         }
     }
 
@@ -107,7 +109,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
-    pub async fn workers(&self) -> Result<WorkersView, AdminError> {
+    pub async fn workers(&self) -> Result<WorkersDocument, AdminError> {
         self.get("/api/v1/workers").await
     }
 
@@ -115,7 +117,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
-    pub async fn links(&self) -> Result<LinksView, AdminError> {
+    pub async fn links(&self) -> Result<LinksDocument, AdminError> {
         self.get("/api/v1/links").await
     }
 
@@ -126,7 +128,9 @@ impl AdminClient {
     pub async fn readiness(&self) -> Result<Result<(), String>, AdminError> {
         match self.body("/readyz").await {
             Ok(_) => Ok(Ok(())),
-            Err(AdminError::Refused { status: StatusCode::SERVICE_UNAVAILABLE, detail, .. }) => Ok(Err(detail)),
+            Err(AdminError::Refused { status: StatusCode::SERVICE_UNAVAILABLE, detail, .. }) => {
+                Ok(Err(detail))
+            }
             Err(error) => Err(error),
         }
     }
@@ -169,7 +173,10 @@ fn detail(status: StatusCode, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(body).trim().chars().take(200).collect::<String>();
         (!text.is_empty() && problem.is_none()).then_some(text)
     };
-    field("detail").or_else(|| field("title")).or_else(text).unwrap_or_else(|| format!("HTTP status {status}"))
+    field("detail")
+        .or_else(|| field("title"))
+        .or_else(text)
+        .unwrap_or_else(|| format!("HTTP status {status}"))
 }
 
 #[cfg(test)]
@@ -187,7 +194,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_the_words_of_the_orchestrator() {
-        let check = |body: &str, expect: &str| assert_eq!(detail(StatusCode::NOT_FOUND, body.as_bytes()), expect);
+        let check =
+            |body: &str, expect: &str| assert_eq!(detail(StatusCode::NOT_FOUND, body.as_bytes()), expect);
         check(r#"{"title":"No plan","detail":"no plan is committed yet"}"#, "no plan is committed yet");
         check(r#"{"title":"No plan"}"#, "No plan");
         check("gone fishing\n", "gone fishing");

@@ -64,7 +64,9 @@ pub enum InferError {
         reason: String,
     },
     /// A header that every answer carries is not there.
-    #[error("the answer has no usable header {name}; is a weir-orchestrator of this release behind the address?")]
+    #[error(
+        "the answer has no usable header {name}; is a weir-orchestrator of this release behind the address?"
+    )]
     Header {
         /// Which.
         name: &'static str,

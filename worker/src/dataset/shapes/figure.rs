@@ -49,7 +49,11 @@ impl Figure {
                 let corner = |i: usize| {
                     let point = PENTAGON[(i / 2) % 5];
                     let opposite = PENTAGON[(i / 2 + 3) % 5];
-                    if i % 2 == 0 { [point[0] * 1.2, point[1] * 1.2] } else { [-opposite[0] * notch, -opposite[1] * notch] }
+                    if i.is_multiple_of(2) {
+                        [point[0] * 1.2, point[1] * 1.2]
+                    } else {
+                        [-opposite[0] * notch, -opposite[1] * notch]
+                    }
                 };
                 polygon(p, &std::array::from_fn::<Vector, 10, _>(corner))
             }
@@ -98,13 +102,7 @@ mod tests {
 
     #[test]
     fn inside_is_negative_and_far_away_is_the_distance() {
-        let all = [
-            Figure::Disc,
-            Figure::Square,
-            Figure::Triangle,
-            Figure::Cross(0.35),
-            Figure::Star(0.5),
-        ];
+        let all = [Figure::Disc, Figure::Square, Figure::Triangle, Figure::Cross(0.35), Figure::Star(0.5)];
         for figure in all {
             assert!(figure.distance([0.0, 0.0]) < -0.2, "{figure:?}");
             let far = figure.distance([100.0, 0.0]);

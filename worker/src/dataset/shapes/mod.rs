@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn splits_and_seeds_share_no_image() {
         let mut seen = std::collections::HashSet::new();
-        for (seed, split) in [(1, Split::Train), (1, Split::Validation), (1, Split::Test), (2, Split::Train)] {
+        for (seed, split) in [(1, Split::Train), (1, Split::Validation), (1, Split::Test), (2, Split::Train)]
+        {
             let images = load(seed, split, 200);
             assert!((0..200).all(|i| seen.insert(images.pixels(i).to_vec())), "{seed} {split}");
         }

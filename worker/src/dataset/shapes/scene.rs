@@ -103,7 +103,8 @@ fn clutter(dice: &mut Dice, canvas: &mut Canvas) {
 fn bar(dice: &mut Dice, canvas: &mut Canvas, half_width: Vector) {
     let (colour, middle, [dx, dy]) = (dice.colour(), place(dice, 6.0), dice.direction());
     let (reach, half) = (dice.between(4.0, 18.0), dice.between(half_width[0], half_width[1]));
-    let ends = [[middle[0] - dx * reach, middle[1] - dy * reach], [middle[0] + dx * reach, middle[1] + dy * reach]];
+    let ends =
+        [[middle[0] - dx * reach, middle[1] - dy * reach], [middle[0] + dx * reach, middle[1] + dy * reach]];
     canvas.paint(|p| (colour, half + 0.5 - segment(p, ends[0], ends[1])));
 }
 
@@ -146,7 +147,9 @@ fn object(dice: &mut Dice, label: u8, ground: Colour, canvas: &mut Canvas) {
             Texture::Plain => 0.5 + 0.5 * local[0],
             Texture::Stripes => 0.5 + 0.5 * band(turned[0] + phase[0], period),
             Texture::Checker => {
-                0.5 + 0.5 * band(turned[0] + phase[0], period * 1.5) * band(turned[1] + phase[1], period * 1.5)
+                0.5 + 0.5
+                    * band(turned[0] + phase[0], period * 1.5)
+                    * band(turned[1] + phase[1], period * 1.5)
             }
             Texture::Dots => {
                 let from_dot = [turned[0] + phase[0], turned[1] + phase[1]].map(|u| to_middle(u, period));

@@ -102,7 +102,8 @@ mod tests {
         for step in 0..8 {
             let varied = Augment::TurnAndMirror.batch(&images, &indices, 1, step);
             let sorted = |batch: &Batch| {
-                let mut numbers: Vec<u32> = batch.images[..1024].iter().map(|number| number.to_bits()).collect();
+                let mut numbers: Vec<u32> =
+                    batch.images[..1024].iter().map(|number| number.to_bits()).collect();
                 numbers.sort_unstable();
                 numbers
             };

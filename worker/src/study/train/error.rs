@@ -34,7 +34,9 @@ pub enum TrainError {
     #[error("there is no validation image; raise --validation")]
     NoValidation,
     /// Images and network do not fit.
-    #[error("images of {0} are too small for this family of networks; take one of the CIFAR family, such as resnet20")]
+    #[error(
+        "images of {0} are too small for this family of networks; take one of the CIFAR family, such as resnet20"
+    )]
     ImageSize(Shape),
     /// No such network.
     #[error("no such network can be trained")]

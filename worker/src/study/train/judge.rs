@@ -4,10 +4,24 @@ use weir_shared::plan::ActiveSet;
 
 use crate::dataset::Images;
 use crate::resnet::torch::{Kind, no_grad};
+use crate::study::interval::Interval;
 
 use super::TrainError;
 use super::net::{Statistics, TrainNet};
 use super::resilience::Dropping;
+
+/// What a network is worth, on images that it never learnt from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Report {
+    /// Share of validation images that the whole network has right.
+    pub validation_accuracy: f64,
+    /// 95 % confidence interval of that.
+    pub validation_interval: Interval,
+    /// The number of validation images.
+    pub validation_images: usize,
+    /// Mean share that a fixed sample of sub-networks has right.
+    pub subnetwork_accuracy: f64,
+}
 
 /// Images in one forward pass.
 const BATCH: usize = 250;
@@ -19,7 +33,12 @@ const PROBES: u64 = 8;
 const PROBE_IMAGES: usize = 1_000;
 
 /// How many of the first `count` images `net` has right under `active`.
-pub(super) fn hits(net: &TrainNet, images: &Images, count: usize, active: &ActiveSet) -> Result<usize, TrainError> {
+pub(super) fn hits(
+    net: &TrainNet,
+    images: &Images,
+    count: usize,
+    active: &ActiveSet,
+) -> Result<usize, TrainError> {
     let indices: Vec<usize> = (0..count.min(images.len())).collect();
     let mut hits = 0;
     for part in indices.chunks(BATCH) {

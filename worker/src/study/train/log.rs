@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::TrainError;
+use super::{Report, TrainError};
 
 const HEADER: &str = "epoch,steps,learning_rate,loss,distillation_loss,train_accuracy,validation_accuracy,\
                       validation_interval_low,validation_interval_high,subnetwork_accuracy,seconds";
@@ -28,12 +28,8 @@ pub struct Row {
     pub distillation_loss: f64,
     /// Share of training images, varied as they were, that were right when they were seen.
     pub train_accuracy: f64,
-    /// Share of validation images that the whole network has right.
-    pub validation_accuracy: f64,
-    /// 95 % confidence interval of that.
-    pub validation_interval: crate::study::interval::Interval,
-    /// Mean share that a fixed sample of sub-networks has right, on the first validation images.
-    pub subnetwork_accuracy: f64,
+    /// What the network was worth after it.
+    pub report: Report,
     /// Time that the pass took, with its validation.
     pub seconds: f64,
 }
@@ -83,13 +79,14 @@ pub fn append(path: &Path, row: &Row) -> Result<(), TrainError> {
         row.loss,
         row.distillation_loss,
         row.train_accuracy,
-        row.validation_accuracy,
-        row.validation_interval.low,
-        row.validation_interval.high,
-        row.subnetwork_accuracy,
+        row.report.validation_accuracy,
+        row.report.validation_interval.low,
+        row.report.validation_interval.high,
+        row.report.subnetwork_accuracy,
         row.seconds,
     );
-    let written = OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(line.as_bytes()));
+    let written =
+        OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(line.as_bytes()));
     written.map_err(|source| TrainError::File { action: "write", path: path.to_owned(), source })
 }
 
@@ -109,9 +106,12 @@ mod tests {
             loss: 1.0,
             distillation_loss: 0.0,
             train_accuracy: 0.5,
-            validation_accuracy: 0.5,
-            validation_interval: wilson(5, 10),
-            subnetwork_accuracy: 0.4,
+            report: Report {
+                validation_accuracy: 0.5,
+                validation_interval: wilson(5, 10),
+                validation_images: 10,
+                subnetwork_accuracy: 0.4,
+            },
             seconds: 1.0,
         };
         open(&path, 0).unwrap();

@@ -11,7 +11,7 @@
 
 pub mod augment;
 mod error;
-mod judge;
+pub mod judge;
 pub mod log;
 pub mod net;
 pub mod optimise;
@@ -23,5 +23,6 @@ pub mod schedule;
 pub mod state;
 
 pub use error::TrainError;
-pub use options::{Compute, Options, Resume, Subnetwork};
-pub use run::{Report, train};
+pub use judge::Report;
+pub use options::{Compute, Options, Resume, Subnetwork, SubnetworkStatistics};
+pub use run::train;

@@ -15,7 +15,7 @@ use super::random::{Purpose, Stream};
 
 /// Share of a batch in the running statistics. PyTorch's default is five times as much; but here whole network and
 /// sub-networks of changing depth take turns, and what serves them all is the mean over many.
-const STATISTIC_MOMENTUM: f64 = 0.02;
+const STATISTIC_MOMENTUM: f64 = 0.1;
 
 /// Keeps a variance from being zero: PyTorch's default, and what serving uses.
 const EPSILON: f64 = 1e-5;
@@ -25,6 +25,8 @@ const EPSILON: f64 = 1e-5;
 pub enum Statistics {
     /// Those of the batch, which also move the running ones.
     OfBatch,
+    /// Those of the batch; the running ones stay.
+    OfBatchOnly,
     /// The running ones, as in serving.
     Running,
 }
@@ -65,7 +67,8 @@ impl TrainNet {
         let mut tensors = HashMap::new();
         for parameter in &parameters {
             let shape: Vec<i64> = parameter.shape.iter().map(|&d| d as i64).collect();
-            let tensor = Tensor::f_from_slice(&numbers(&parameter.name))?.f_reshape(shape)?.f_to_device(device)?;
+            let tensor =
+                Tensor::f_from_slice(&numbers(&parameter.name))?.f_reshape(shape)?.f_to_device(device)?;
             let learnt = parameter.role == ParameterRole::Learnt;
             tensors.insert(parameter.name.clone(), tensor.f_set_requires_grad(learnt)?);
         }
@@ -96,7 +99,12 @@ impl TrainNet {
         for (parameter, tensor) in self.tensors() {
             tensors.insert(parameter.name.clone(), no_grad(|| tensor.f_detach_copy())?);
         }
-        Ok(Self { network: self.network.clone(), parameters: self.parameters.clone(), tensors, device: self.device })
+        Ok(Self {
+            network: self.network.clone(),
+            parameters: self.parameters.clone(),
+            tensors,
+            device: self.device,
+        })
     }
 
     /// The numbers of each layer, for writing.
@@ -144,12 +152,20 @@ impl TrainNet {
     }
 
     /// He et al. 2015, Eq. 1: `y = relu(F(x) + S(x))`, or relu of the one that is active.
-    fn block(&self, x: Tensor, block: &Block, active: &ActiveSet, use_: Statistics) -> Result<Tensor, TchError> {
+    fn block(
+        &self,
+        x: Tensor,
+        block: &Block,
+        active: &ActiveSet,
+        use_: Statistics,
+    ) -> Result<Tensor, TchError> {
         if !active.branch(block.id) {
             return match &block.shortcut {
                 // x is behind a relu already.
                 Shortcut::Identity => Ok(x),
-                Shortcut::Projection(_) | Shortcut::ZeroPad { .. } => self.shortcut(&x, block, use_)?.f_relu_(),
+                Shortcut::Projection(_) | Shortcut::ZeroPad { .. } => {
+                    self.shortcut(&x, block, use_)?.f_relu_()
+                }
             };
         }
         let mut branch = x.shallow_clone();
@@ -182,13 +198,28 @@ impl TrainNet {
         let [stride, padding] = [conv.stride, conv.padding].map(|n| [i64::from(n); 2]);
         let y = x.f_conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], 1)?;
         let get = |suffix: &str| self.get(&format!("{}.{suffix}", conv.norm_name)).map(Some);
-        let [gamma, beta, mean, variance] = [get("weight")?, get("bias")?, get("running_mean")?, get("running_var")?];
-        let of_batch = use_ == Statistics::OfBatch;
-        y.f_batch_norm(gamma, beta, mean, variance, of_batch, STATISTIC_MOMENTUM, EPSILON, self.device.is_cuda())
+        let [gamma, beta] = [get("weight")?, get("bias")?];
+        let [mean, variance] = match use_ {
+            Statistics::OfBatchOnly => [None, None],
+            Statistics::OfBatch | Statistics::Running => [get("running_mean")?, get("running_var")?],
+        };
+        let of_batch = use_ != Statistics::Running;
+        y.f_batch_norm(
+            gamma,
+            beta,
+            mean,
+            variance,
+            of_batch,
+            STATISTIC_MOMENTUM,
+            EPSILON,
+            self.device.is_cuda(),
+        )
     }
 
     fn get(&self, name: &str) -> Result<&Tensor, TchError> {
-        self.tensors.get(name).ok_or_else(|| TchError::TensorNameNotFound(name.to_owned(), "this network".to_owned()))
+        self.tensors
+            .get(name)
+            .ok_or_else(|| TchError::TensorNameNotFound(name.to_owned(), "this network".to_owned()))
     }
 }
 
@@ -232,7 +263,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net");
         writer::save_layers(&path, &net.layers().unwrap()).unwrap();
-        let served = WholeNetwork::load(&Checkpoint::open(&path).unwrap(), network.clone(), BatchNorm::Folded).unwrap();
+        let served =
+            WholeNetwork::load(&Checkpoint::open(&path).unwrap(), network.clone(), BatchNorm::Folded)
+                .unwrap();
 
         let active = ActiveSet::parse(off, network).unwrap();
         let batch = shapes::load(1, Split::Train, 4).batch(0..4);
@@ -247,7 +280,8 @@ mod tests {
     #[test]
     fn a_trained_network_is_served_alike_under_any_active_set() {
         let cifar = Arch::ResNet20.network();
-        for off in ["", "F:layer1.1,S:layer2.1", "F:layer2.0,S:layer3.0", "S:layer1.0,F:layer3.0,F:layer3.1"] {
+        for off in ["", "F:layer1.1,S:layer2.1", "F:layer2.0,S:layer3.0", "S:layer1.0,F:layer3.0,F:layer3.1"]
+        {
             check_served_alike(&cifar, off);
         }
         // Projections, bottlenecks and the pool.

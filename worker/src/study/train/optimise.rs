@@ -5,7 +5,7 @@
 
 use weir_shared::arch::ParameterRole;
 
-use crate::resnet::torch::{TchError, Tensor, no_grad};
+use crate::resnet::torch::{Kind, TchError, Tensor, no_grad};
 
 use super::net::TrainNet;
 
@@ -15,6 +15,7 @@ pub struct Optimiser {
     momenta: Vec<Tensor>,
     momentum: f64,
     weight_decay: f64,
+    clip: f64,
 }
 
 impl Optimiser {
@@ -22,9 +23,9 @@ impl Optimiser {
     ///
     /// # Errors
     /// If libtorch has no memory.
-    pub fn new(net: &TrainNet, momentum: f64, weight_decay: f64) -> Result<Self, TchError> {
+    pub fn new(net: &TrainNet, momentum: f64, weight_decay: f64, clip: f64) -> Result<Self, TchError> {
         let momenta = learnt(net).map(Tensor::f_zeros_like).collect::<Result<_, _>>()?;
-        Ok(Self { momenta, momentum, weight_decay })
+        Ok(Self { momenta, momentum, weight_decay, clip })
     }
 
     /// The momenta, one for each learnt tensor, in the order of layers.
@@ -38,11 +39,13 @@ impl Optimiser {
     /// If libtorch has no memory.
     pub fn step(&mut self, net: &TrainNet, learning_rate: f64) -> Result<(), TchError> {
         no_grad(|| {
+            let scale = self.clip_scale(net)?;
             for (tensor, momentum) in learnt(net).zip(&mut self.momenta) {
                 let mut weight = tensor.shallow_clone();
                 let gradient = weight.f_grad()?;
                 // A tensor that was off in every step so far has none; zero keeps that the same as after a resume.
-                let mut gradient = if gradient.defined() { gradient.f_detach_copy()? } else { weight.f_zeros_like()? };
+                let mut gradient =
+                    if gradient.defined() { gradient.f_mul_scalar(scale)? } else { weight.f_zeros_like()? };
                 // Goyal et al. 2017, section 5.3, and later practice: vectors belong to the normalisation.
                 if weight.dim() > 1 {
                     gradient = gradient.f_add(&weight.f_mul_scalar(self.weight_decay)?)?;
@@ -54,6 +57,21 @@ impl Optimiser {
             }
             Ok(())
         })
+    }
+
+    /// What gradients are multiplied with so that their joint length is at most `clip`.
+    ///
+    /// A sub-network of few layers that is normalised as the whole one can have a gradient far longer than usual;
+    /// one such step would undo many (Pascanu et al. 2013, section 3.2).
+    fn clip_scale(&self, net: &TrainNet) -> Result<f64, TchError> {
+        let mut squares = 0.0;
+        for tensor in learnt(net) {
+            let gradient = tensor.f_grad()?;
+            if gradient.defined() {
+                squares += gradient.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
+            }
+        }
+        Ok((self.clip / squares.sqrt().max(1e-12)).min(1.0))
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Options {
     pub momentum: f64,
     /// L2 penalty on the weights of convolutions and classifier; normalisation is spared.
     pub weight_decay: f64,
+    /// Greatest joint length of all gradients of a step.
+    pub clip: f64,
     /// Share of the target spread over all classes (Szegedy et al. 2016, section 7).
     pub label_smoothing: f64,
     /// Mean rate at which the last block's residual branch is off; earlier blocks in proportion to depth.
@@ -33,6 +35,10 @@ pub struct Options {
     pub drop_shortcut: f64,
     /// What is done with the sub-network of a step.
     pub subnetwork: Subnetwork,
+    /// How the sub-network is normalised when it is distilled.
+    pub subnetwork_statistics: SubnetworkStatistics,
+    /// Share of all steps before the first sub-network: a teacher should know something first.
+    pub subnetwork_from: f64,
     /// Decay of the weights' moving average for each step; 0 keeps no average.
     pub average: f64,
 }
@@ -48,6 +54,16 @@ pub enum Subnetwork {
     Alone,
     /// None is drawn: plain training.
     Off,
+}
+
+/// Which statistics normalise the sub-network of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum SubnetworkStatistics {
+    /// The whole network's running ones: those that it is served with.
+    Running,
+    /// Those of its own batch. Learns faster, but for statistics that serving does not have.
+    Batch,
 }
 
 /// Where to compute.

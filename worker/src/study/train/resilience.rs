@@ -24,7 +24,12 @@ pub struct Dropping {
 
 impl Dropping {
     /// The sub-network of training step `step`.
-    pub(super) fn at_step(self, network: &Network, seed: u64, step: u64) -> Result<ActiveSet, ActiveSetError> {
+    pub(super) fn at_step(
+        self,
+        network: &Network,
+        seed: u64,
+        step: u64,
+    ) -> Result<ActiveSet, ActiveSetError> {
         let mut stream = Stream::new(seed, Purpose::Drop, step);
         let severity = 2.0 * stream.unit();
         self.draw(network, severity, &mut stream)
@@ -35,7 +40,12 @@ impl Dropping {
         self.draw(network, 1.0, &mut Stream::new(0, Purpose::Probe, number))
     }
 
-    fn draw(self, network: &Network, severity: f64, stream: &mut Stream) -> Result<ActiveSet, ActiveSetError> {
+    fn draw(
+        self,
+        network: &Network,
+        severity: f64,
+        stream: &mut Stream,
+    ) -> Result<ActiveSet, ActiveSetError> {
         let blocks = network.blocks.len() as f64;
         let mut off = Vec::new();
         for (block, depth) in network.blocks.iter().zip(1_u32..) {
@@ -62,7 +72,8 @@ mod tests {
         let network = Arch::ResNet20.network();
         let dropping = Dropping { branch: 0.5, shortcut: 0.2 };
         let sets: Vec<_> = (0..4_000).map(|step| dropping.at_step(&network, 1, step).unwrap()).collect();
-        let rate = |is_off: &dyn Fn(&ActiveSet) -> bool| sets.iter().filter(|set| is_off(set)).count() as f64 / 4e3;
+        let rate =
+            |is_off: &dyn Fn(&ActiveSet) -> bool| sets.iter().filter(|set| is_off(set)).count() as f64 / 4e3;
         let [first, last] = [BlockId(0), BlockId(8)];
         assert!((rate(&|set| !set.branch(first)) - 0.5 / 9.0).abs() < 0.02);
         assert!((rate(&|set| !set.branch(last)) - 0.5).abs() < 0.04);

@@ -10,30 +10,18 @@ use weir_shared::weights::{Checkpoint, Manifest, writer};
 
 use crate::dataset::Images;
 use crate::resnet::torch::{Cuda, Device, Kind, Reduction, Tensor, no_grad};
-use crate::study::interval::{Interval, wilson};
+use crate::study::interval::wilson;
 use crate::study::progress;
 
 use super::augment::Augment;
+use super::judge::{self, Report};
 use super::log::{self, Row};
 use super::net::Statistics;
 use super::random::{Purpose, Stream};
 use super::resilience::Dropping;
 use super::schedule::Schedule;
 use super::state::{self, Learner, Position};
-use super::{Compute, Options, Resume, Subnetwork, TrainError, judge, optimise};
-
-/// What a run made.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Report {
-    /// Share of validation images that the whole network has right.
-    pub validation_accuracy: f64,
-    /// 95 % confidence interval of that.
-    pub validation_interval: Interval,
-    /// The number of validation images.
-    pub validation_images: usize,
-    /// Mean share that a fixed sample of sub-networks has right.
-    pub subnetwork_accuracy: f64,
-}
+use super::{Compute, Options, Resume, Subnetwork, SubnetworkStatistics, TrainError, optimise};
 
 /// The images of a run.
 #[derive(Debug, Clone, Copy)]
@@ -85,10 +73,10 @@ pub fn train(
         log::append(&log_path, &row)?;
         state::save(&state_path, &run.learner, &run.position)?;
         each_epoch(&row);
-        last = Some((row.validation_accuracy, row.subnetwork_accuracy));
+        last = Some(row.report);
     }
-    let (validation_accuracy, subnetwork_accuracy) = match last {
-        Some(last) => last,
+    let report = match last {
+        Some(report) => report,
         // Killed between the last pass and the end.
         None => run.judge()?,
     };
@@ -96,14 +84,7 @@ pub fn train(
     Manifest::compute(&Checkpoint::open(output)?, &spec)?.save(&Manifest::beside(output))?;
     // The network is there; a state that can not be removed does no harm but to the disk.
     let _ = std::fs::remove_file(&state_path);
-    let validation_images = material.validation.len();
-    let hits = (validation_accuracy * validation_images as f64).round() as usize;
-    Ok(Report {
-        validation_accuracy,
-        validation_interval: wilson(hits, validation_images),
-        validation_images,
-        subnetwork_accuracy,
-    })
+    Ok(report)
 }
 
 fn check(options: &Options, material: Material<'_>) -> Result<(), TrainError> {
@@ -115,9 +96,11 @@ fn check(options: &Options, material: Material<'_>) -> Result<(), TrainError> {
     within("--warm-up", options.warm_up, 0.0, 1.0, "0 to 1")?;
     within("--momentum", options.momentum, 0.0, 0.9999, "0 to 0.9999")?;
     within("--weight-decay", options.weight_decay, 0.0, 1.0, "0 to 1")?;
+    within("--clip", options.clip, 1e-6, 1e9, "0.000001 to 1000000000")?;
     within("--label-smoothing", options.label_smoothing, 0.0, 0.9, "0 to 0.9")?;
     within("--drop-branch", options.drop_branch, 0.0, 0.9, "0 to 0.9")?;
     within("--drop-shortcut", options.drop_shortcut, 0.0, 0.9, "0 to 0.9")?;
+    within("--subnetwork-from", options.subnetwork_from, 0.0, 1.0, "0 to 1")?;
     within("--average", options.average, 0.0, 0.99999, "0 to 0.99999")?;
     let (images, batch) = (material.train.len(), options.batch.get());
     if images < batch {
@@ -153,6 +136,8 @@ struct Run<'a> {
     position: Position,
     schedule: Schedule,
     steps_per_epoch: usize,
+    /// The first step with a sub-network.
+    alone_until: u64,
 }
 
 impl<'a> Run<'a> {
@@ -161,8 +146,10 @@ impl<'a> Run<'a> {
         // An incomplete last batch is left out: its noisy statistics would count as much as a whole one's.
         let steps_per_epoch = material.train.len() / options.batch;
         let peak = options.learning_rate * options.batch.get() as f64 / 128.0;
-        let schedule = Schedule::new(peak, options.warm_up, u64::from(options.epochs) * steps_per_epoch as u64);
-        Self { network, material, learner, position, schedule, steps_per_epoch }
+        let steps = u64::from(options.epochs) * steps_per_epoch as u64;
+        let schedule = Schedule::new(peak, options.warm_up, steps);
+        let alone_until = (steps as f64 * options.subnetwork_from) as u64;
+        Self { network, material, learner, position, schedule, steps_per_epoch, alone_until }
     }
 
     /// One pass over the training images and the measurement behind it.
@@ -178,9 +165,7 @@ impl<'a> Run<'a> {
         }
         bar.finish_and_clear();
         self.position.epochs_done = epoch;
-        let (validation_accuracy, subnetwork_accuracy) = self.judge()?;
-        let count = self.material.validation.len();
-        let hits = (validation_accuracy * count as f64).round() as usize;
+        let report = self.judge()?;
         let steps = self.position.steps_done;
         Ok(Row {
             epoch,
@@ -189,9 +174,7 @@ impl<'a> Run<'a> {
             loss: sums.loss / sums.images,
             distillation_loss: sums.distillation / sums.images,
             train_accuracy: sums.hits / sums.images,
-            validation_accuracy,
-            validation_interval: wilson(hits, count),
-            subnetwork_accuracy,
+            report,
             seconds: began.elapsed().as_secs_f64(),
         })
     }
@@ -202,19 +185,22 @@ impl<'a> Run<'a> {
         let batch = self.material.augment.batch(self.material.train, indices, options.seed, step);
         let (images, labels) = net.inputs(&batch.images, &batch.labels)?;
         let drawn = || self.dropping().at_step(&self.network, options.seed, step);
-        let first = match options.subnetwork {
+        let subnetwork = if step < self.alone_until { Subnetwork::Off } else { options.subnetwork };
+        let first = match subnetwork {
             Subnetwork::Alone => drawn()?,
             Subnetwork::Distil | Subnetwork::Off => ActiveSet::full(),
         };
         let logits = net.forward(&images, &first, Statistics::OfBatch)?;
         let mean = Reduction::Mean;
-        let loss = logits.f_cross_entropy_loss(&labels, None::<&Tensor>, mean, -100, options.label_smoothing)?;
+        let loss =
+            logits.f_cross_entropy_loss(&labels, None::<&Tensor>, mean, -100, options.label_smoothing)?;
         let (mut total, mut distillation) = (loss.shallow_clone(), 0.0);
-        if options.subnetwork == Subnetwork::Distil {
-            let sub = drawn()?;
-            // It moves the running statistics too, which in serving are the same for every active set.
-            let logits_sub = net.forward(&images, &sub, Statistics::OfBatch)?;
-            let taught = soft_cross_entropy(&logits_sub, &logits)?;
+        if subnetwork == Subnetwork::Distil {
+            let statistics = match options.subnetwork_statistics {
+                SubnetworkStatistics::Running => Statistics::Running,
+                SubnetworkStatistics::Batch => Statistics::OfBatchOnly,
+            };
+            let taught = soft_cross_entropy(&net.forward(&images, &drawn()?, statistics)?, &logits)?;
             distillation = taught.f_double_value(&[])?;
             total = total.f_add(&taught)?;
         }
@@ -229,7 +215,9 @@ impl<'a> Run<'a> {
         if !(value + distillation).is_finite() {
             return Err(TrainError::Diverged { step, loss: value + distillation });
         }
-        let right = no_grad(|| logits.f_argmax(1, false)?.f_eq_tensor(&labels)?.f_sum(Kind::Int64)?.f_int64_value(&[]))?;
+        let right = no_grad(|| {
+            logits.f_argmax(1, false)?.f_eq_tensor(&labels)?.f_sum(Kind::Int64)?.f_int64_value(&[])
+        })?;
         let images = batch.len() as f64;
         sums.loss += value * images;
         sums.distillation += distillation * images;
@@ -239,11 +227,16 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Accuracy of the whole network and mean accuracy of the sampled sub-networks.
-    fn judge(&self) -> Result<(f64, f64), TrainError> {
+    /// What the network is worth now.
+    fn judge(&self) -> Result<Report, TrainError> {
         let (net, images) = (self.learner.best(), self.material.validation);
         let hits = judge::hits(net, images, images.len(), &ActiveSet::full())?;
-        Ok((hits as f64 / images.len() as f64, judge::probe(net, images, self.dropping())?))
+        Ok(Report {
+            validation_accuracy: hits as f64 / images.len().max(1) as f64,
+            validation_interval: wilson(hits, images.len()),
+            validation_images: images.len(),
+            subnetwork_accuracy: judge::probe(net, images, self.dropping())?,
+        })
     }
 
     fn dropping(&self) -> Dropping {
@@ -261,5 +254,9 @@ fn soft_cross_entropy(student: &Tensor, teacher: &Tensor) -> Result<Tensor, Trai
 
 fn tick(bar: &ProgressBar, sums: &Sums) {
     bar.inc(1);
-    bar.set_message(format!("loss {:.3}, {:.1} % right", sums.loss / sums.images, 100.0 * sums.hits / sums.images));
+    bar.set_message(format!(
+        "loss {:.3}, {:.1} % right",
+        sums.loss / sums.images,
+        100.0 * sums.hits / sums.images
+    ));
 }

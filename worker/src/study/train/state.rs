@@ -15,7 +15,7 @@ use weir_shared::arch::Network;
 use weir_shared::digest::Digest;
 use weir_shared::weights::atomic;
 
-use crate::resnet::torch::{Device, TchError};
+use crate::resnet::torch::{Device, TchError, Tensor, no_grad};
 
 use super::net::{TrainNet, numbers_of};
 use super::optimise::Optimiser;
@@ -60,7 +60,7 @@ impl Learner {
 
     fn around(net: TrainNet, options: &Options) -> Result<Self, TchError> {
         let average = if options.average > 0.0 { Some(net.copy()?) } else { None };
-        let optimiser = Optimiser::new(&net, options.momentum, options.weight_decay)?;
+        let optimiser = Optimiser::new(&net, options.momentum, options.weight_decay, options.clip)?;
         Ok(Self { net, average, optimiser })
     }
 
@@ -70,9 +70,11 @@ impl Learner {
     }
 
     /// Every tensor with its name in the state file. `Tensor`s share their numbers, so writing to them is restoring.
-    fn parts(&self) -> Vec<(String, crate::resnet::torch::Tensor)> {
+    fn parts(&self) -> Vec<(String, Tensor)> {
         let of_net = |net: &TrainNet, prefix: &str| {
-            let named = net.tensors().map(|(parameter, t)| (format!("{prefix}/{}", parameter.name), t.shallow_clone()));
+            let named = net
+                .tensors()
+                .map(|(parameter, t)| (format!("{prefix}/{}", parameter.name), t.shallow_clone()));
             named.collect::<Vec<_>>()
         };
         let mut parts = of_net(&self.net, "net");
@@ -99,17 +101,15 @@ pub fn save(path: &Path, learner: &Learner, position: &Position) -> Result<(), T
     let mut parts = Vec::new();
     for (name, tensor) in learner.parts() {
         let bytes: Vec<u8> = numbers_of(&tensor)?.iter().flat_map(|number| number.to_le_bytes()).collect();
-        parts.push((name, tensor.size().iter().map(|&d| d as usize).collect(), bytes));
+        let shape: Vec<usize> = tensor.size().iter().map(|&d| d as usize).collect();
+        parts.push((name, shape, bytes));
     }
     let other = |error: &dyn std::fmt::Display| failed(std::io::Error::other(error.to_string()));
-    let view = |(name, shape, bytes): &(String, Vec<usize>, Vec<u8>)| {
-        TensorView::new(Dtype::F32, shape.clone(), bytes.as_slice()).map(|_| name.clone())
-    };
-    // Checked before, so that the closure below can not fail.
-    parts.iter().try_for_each(|part| view(part).map(|_| ())).map_err(|error| other(&error))?;
-    let views = parts.iter().filter_map(|(name, shape, bytes)| {
-        Some((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).ok()?))
-    });
+    let mut views = Vec::new();
+    for (name, shape, bytes) in &parts {
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(|error| other(&error))?;
+        views.push((name.as_str(), view));
+    }
     let text = serde_json::to_string(position).map_err(|error| other(&error))?;
     let metadata = HashMap::from([(ENTRY.to_owned(), text)]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(|error| other(&error))?;
@@ -146,12 +146,13 @@ pub fn load(
     let learner = Learner::new(network, &position.options, device)?;
     for (name, tensor) in learner.parts() {
         let view = tensors.tensor(&name).map_err(|_| damaged())?;
-        let numbers: Vec<f32> = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let numbers: Vec<f32> =
+            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if view.dtype() != Dtype::F32 || numbers.len() != tensor.numel() {
             return Err(damaged());
         }
-        let stored = crate::resnet::torch::Tensor::f_from_slice(&numbers)?.f_reshape(tensor.size())?;
-        crate::resnet::torch::no_grad(|| tensor.shallow_clone().f_copy_(&stored))?;
+        let stored = Tensor::f_from_slice(&numbers)?.f_reshape(tensor.size())?;
+        no_grad(|| tensor.shallow_clone().f_copy_(&stored))?;
     }
     Ok(Some((learner, position)))
 }

@@ -1,0 +1,45 @@
+//! `weir links`: what passes between the peers.
+
+use std::process::ExitCode;
+
+use super::admin::AdminArgs;
+use crate::admin::views::{LinkDocument, LinksDocument};
+use crate::demo::table::{self, Align, bytes, milliseconds};
+
+/// Asks and prints.
+///
+/// # Errors
+/// If the orchestrator does not answer.
+pub(super) async fn run(args: &AdminArgs) -> anyhow::Result<ExitCode> {
+    let found = args.client()?.links().await?;
+    args.print(&found, lines)
+}
+
+pub(super) fn lines(found: &LinksDocument) -> Vec<String> {
+    if found.links.is_empty() {
+        return vec!["there are no links yet: the first plan makes them".to_owned()];
+    }
+    let columns = [
+        ("from", Align::Left),
+        ("to", Align::Left),
+        ("state", Align::Left),
+        ("RTT ms", Align::Right),
+        ("activations", Align::Right),
+        ("sent", Align::Right),
+        ("packets", Align::Right),
+        ("lost", Align::Right),
+    ];
+    let row = |link: &LinkDocument| {
+        vec![
+            link.from.clone(),
+            link.to.clone(),
+            if link.up { "up" } else { "down" }.to_owned(),
+            milliseconds(link.rtt_seconds * 1e3),
+            link.activations.to_string(),
+            bytes(link.sent_bytes),
+            link.packets_sent.to_string(),
+            link.packets_lost.to_string(),
+        ]
+    };
+    table::lines(&columns, found.links.iter().map(row))
+}

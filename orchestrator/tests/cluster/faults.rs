@@ -1,0 +1,89 @@
+//! Workers and orchestrators that die, come back, or end in order, while requests flow.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::support::{Cluster, Site, images};
+
+/// Sends requests from `clients` threads while `story` runs; every answer must be right. Returns how many came.
+fn under_load(cluster: &mut Cluster<'_>, clients: usize, story: impl FnOnce(&mut Cluster<'_>)) -> usize {
+    let (image, done) = (images(1, 32), AtomicBool::new(false));
+    let expected = cluster.infer(&image, 1);
+    let (http, arch) = (cluster.http, cluster.site.arch);
+    let ask = || {
+        let client = reqwest::blocking::Client::new();
+        let url = format!("http://{http}/v2/models/{arch}/infer");
+        let input = serde_json::json!({ "name": "input", "shape": [1, 3, 32, 32], "datatype": "FP32", "data": image });
+        let body = serde_json::json!({ "inputs": [input] });
+        let mut answers = 0;
+        while !done.load(Relaxed) {
+            let response = client.post(&url).json(&body).send().unwrap();
+            // 503 promises that nothing was tried; a client that waits and asks again loses nothing.
+            if response.status() == 503 {
+                std::thread::sleep(Duration::from_millis(20));
+                continue;
+            }
+            assert_eq!(response.status(), 200, "{}", response.text().unwrap());
+            assert_eq!(crate::support::logits(&response.json().unwrap()), expected);
+            answers += 1;
+        }
+        answers
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(ask)).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        story(cluster);
+        std::thread::sleep(Duration::from_millis(300));
+        done.store(true, Relaxed);
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    })
+}
+
+#[test]
+fn a_killed_worker_costs_no_answer_and_comes_back_into_the_plan() {
+    let site = Site::new("resnet20");
+    let mut cluster = site.start(&["camera", "router", "attic"], &[]);
+    cluster.plan_over(3);
+    let answers = under_load(&mut cluster, 3, |cluster| {
+        let killed = Instant::now();
+        cluster.kill_worker("router");
+        cluster.plan_over(2);
+        println!("plan over the survivors {:.2} s after the kill", killed.elapsed().as_secs_f64());
+        cluster.start_worker("router");
+        cluster.plan_over(3);
+    });
+    println!("{answers} answers, all right");
+    assert!(answers > 20);
+    assert!(!cluster.text("/metrics").contains(r#"outcome="failed""#), "{}", cluster.text("/metrics"));
+}
+
+#[test]
+fn a_new_orchestrator_takes_a_higher_term_and_serves_with_the_same_workers() {
+    let site = Site::new("resnet20");
+    let mut cluster = site.start(&["camera", "router"], &[]);
+    let first = cluster.plan_over(2);
+    let image = images(1, 32);
+    let expected = cluster.infer(&image, 1);
+    cluster.restart_orchestrator();
+    let second = cluster.plan_when("a plan of a later term", |plan| plan["term"].as_u64() > first["term"].as_u64());
+    assert_eq!(second["stages"].as_array().map(Vec::len), Some(2));
+    assert_eq!(cluster.infer(&image, 1), expected);
+}
+
+#[test]
+fn an_orchestrator_that_is_told_to_stop_answers_what_it_admitted() {
+    let site = Site::new("resnet56");
+    let mut cluster = site.start(&["camera"], &[]);
+    cluster.plan_over(1);
+    let batch = images(8, 32);
+    let pid = cluster.orchestrator.0.id().to_string();
+    let answer = std::thread::scope(|scope| {
+        let client = scope.spawn(|| cluster.try_infer(&batch, 8));
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        client.join().unwrap()
+    });
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let status = cluster.orchestrator.0.wait().unwrap();
+    assert!(status.success(), "{status}");
+}

@@ -1,0 +1,9 @@
+//! Whole clusters of real processes on loopback: real QUIC, real libtorch, real HTTP clients.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod bad_input;
+mod faults;
+mod serving;
+mod strangers;
+mod support;
