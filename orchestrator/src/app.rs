@@ -2,8 +2,8 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -258,4 +258,3 @@ fn spawn(server: actix_web::dev::Server) -> ServerHandle {
     actix_rt::spawn(server);
     handle
 }
-

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use weir_shared::metric_names as names;
 use weir_shared::plan::PlanId;
 
 /// From a CIFAR network on loopback to a large one over a slow radio link, in seconds.
-const REQUEST_BUCKETS: [f64; 14] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const REQUEST_BUCKETS: [f64; 14] =
+    [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Every metric of the orchestrator.
 pub struct Metrics {
@@ -52,7 +53,8 @@ impl Metrics {
         let build = IntGaugeVec::new(Opts::new(names::BUILD_INFO, "Release of this binary."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
-        let options = HistogramOpts::new(names::REQUEST_SECONDS, "Seconds from admission to the terminal reply.");
+        let options =
+            HistogramOpts::new(names::REQUEST_SECONDS, "Seconds from admission to the terminal reply.");
         let request_seconds = HistogramVec::new(options.buckets(REQUEST_BUCKETS.to_vec()), &["outcome"])?;
         registry.register(Box::new(request_seconds.clone()))?;
         Ok(Self {

@@ -1,5 +1,7 @@
 //! `weir` as a person calls it: what helps, what goes wrong in which words, and with which exit status.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,7 @@
 //! The demonstration from outside: real processes, real links, real answers; and nothing left behind.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};

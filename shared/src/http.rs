@@ -4,7 +4,9 @@ use std::net::{SocketAddr, TcpListener};
 
 /// The port cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on TCP {address}; if the port is in use, stop the other program or choose another port")]
+#[error(
+    "cannot listen on TCP {address}; if the port is in use, stop the other program or choose another port"
+)]
 pub struct ListenError {
     address: SocketAddr,
     #[source]

@@ -137,7 +137,8 @@ impl FromStr for PeerName {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let bad = |reason| BadName { text: text.to_owned(), reason };
         let form = "the form is <name>.worker.weir.internal or <name>.orchestrator.weir.internal";
-        let rest = text.strip_suffix(DOMAIN).and_then(|rest| rest.strip_suffix('.')).ok_or_else(|| bad(form))?;
+        let rest =
+            text.strip_suffix(DOMAIN).and_then(|rest| rest.strip_suffix('.')).ok_or_else(|| bad(form))?;
         let (name, label) = rest.split_once('.').ok_or_else(|| bad(form))?;
         let role = [Role::Worker, Role::Orchestrator].into_iter().find(|role| role.label() == label);
         Self::new(role.ok_or_else(|| bad(form))?, name)
@@ -224,7 +225,9 @@ mod tests {
 
     #[test]
     fn strangers_have_no_name_here() {
-        for text in ["porch.example.com", "a.b.worker.weir.internal", ".worker.weir.internal", "x.king.weir.internal"] {
+        for text in
+            ["porch.example.com", "a.b.worker.weir.internal", ".worker.weir.internal", "x.king.weir.internal"]
+        {
             assert!(text.parse::<PeerName>().is_err(), "{text}");
         }
         assert!("Porch".parse::<WorkerId>().is_err());

@@ -105,7 +105,8 @@ fn one_folder_names_libtorch_and_one_file_bincode() {
 
 #[test]
 fn every_file_opens_with_why_it_exists() {
-    let silent: Vec<_> = house().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(name, _)| name).collect();
+    let silent: Vec<_> =
+        house().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(name, _)| name).collect();
     assert!(silent.is_empty(), "no opening comment: {silent:?}");
 }
 

@@ -59,8 +59,10 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// Peers are told, and then everything ends after at most this long.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Peers are told at once, and then everything ends after at most this long.
+///
+/// A handshake that nobody answers would otherwise take three of its probe timeouts to die, 3 s in all.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Starts a worker on the current actix system. `prepare_thread` runs first on the compute thread.
@@ -77,7 +79,8 @@ impl Worker {
             loader: config.loader,
             failures: outbox.failures(),
         };
-        let Pipeline { worker, transport, address, stage, plans, metrics } = Pipeline::start(parts, prepare_thread)?;
+        let Pipeline { worker, transport, address, stage, plans, metrics } =
+            Pipeline::start(parts, prepare_thread)?;
         let control = Control {
             transport: transport.clone(),
             orchestrator: config.orchestrator,

@@ -106,6 +106,10 @@ pub fn prepare_thread(threads: NonZeroUsize) {
     let in_force = threads::in_force();
     if in_force != threads.get() {
         // Configured and asserted at start already; a thread that sees otherwise would be slow, not wrong.
-        tracing::error!(in_force, wanted = threads.get(), "libtorch ignores the thread count on its compute thread");
+        tracing::error!(
+            in_force,
+            wanted = threads.get(),
+            "libtorch ignores the thread count on its compute thread"
+        );
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use weir_shared::metric_names as names;
 use weir_shared::wire::control::{FailureKind, LinkReport};
@@ -58,7 +58,8 @@ impl Metrics {
         registry.register(Box::new(compute_seconds.clone()))?;
         let weight_bytes = Gauge::new(names::STAGE_WEIGHT_BYTES, "Bytes of weights held.")?;
         registry.register(Box::new(weight_bytes.clone()))?;
-        let link_active = IntGaugeVec::new(Opts::new(names::LINK_ACTIVE, "1 while the link is connected."), &link)?;
+        let link_active =
+            IntGaugeVec::new(Opts::new(names::LINK_ACTIVE, "1 while the link is connected."), &link)?;
         registry.register(Box::new(link_active.clone()))?;
         let link_rtt = GaugeVec::new(Opts::new(names::LINK_RTT_SECONDS, "Smoothed round-trip time."), &link)?;
         registry.register(Box::new(link_rtt.clone()))?;

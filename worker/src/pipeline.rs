@@ -9,17 +9,13 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::watch;
 use weir_shared::ids::{PeerName, WorkerId};
-use weir_shared::transport::{BindError, Identity, OnUndelivered, Settings, Transport, Undelivered};
-use weir_shared::wire::control::RequestFailure;
+use weir_shared::transport::{BindError, Identity, Settings, Transport};
 
 use crate::inbound::Inbound;
 use crate::metrics::Metrics;
-use crate::outbound::Links;
+use crate::outbound::{Failures, OnFailure, Outbound};
 use crate::plans::LivePlans;
 use crate::stage::{LoadStage, StageActor, StageParts};
-
-/// Told about requests that cannot go on at this worker.
-pub type OnFailure = Arc<dyn Fn(RequestFailure) + Send + Sync>;
 
 /// What a pipeline needs.
 pub struct Parts {
@@ -73,39 +69,30 @@ impl Pipeline {
     ///
     /// # Errors
     /// If the port or the identity cannot be used.
-    pub fn start(parts: Parts, prepare_thread: impl FnOnce() + Send + 'static) -> Result<Self, PipelineError> {
+    pub fn start(
+        parts: Parts,
+        prepare_thread: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, PipelineError> {
         let Parts { identity, listen, transport, loader, failures } = parts;
         let name = identity.name().clone();
         let worker = name.as_worker().ok_or_else(|| PipelineError::NotAWorker(name.clone()))?;
         let transport = Transport::bind(&identity, listen, transport)?;
         let address = transport.address()?;
         let metrics = Arc::new(Metrics::new(name.short())?);
+        let failures = Failures { notify: failures, metrics: metrics.clone() };
         let (publish, plans) = watch::channel(Arc::new(LivePlans::default()));
         let stage = StageParts {
             worker: worker.clone(),
             loader,
-            links: Links::new(transport.clone(), undelivered(failures.clone(), metrics.clone())),
+            outbound: Outbound::new(transport.clone(), failures.clone()),
             failures: failures.clone(),
             publish,
             metrics: metrics.clone(),
         };
         let stage = StageActor::launch(stage, prepare_thread)?;
-        let inbound = Inbound { plans: plans.clone(), stage: stage.clone(), failures, metrics: metrics.clone() };
+        let inbound =
+            Inbound { plans: plans.clone(), stage: stage.clone(), failures, metrics: metrics.clone() };
         actix_rt::spawn(inbound.run(transport.clone()));
         Ok(Self { worker, transport, address, stage, plans, metrics })
     }
-}
-
-/// A parcel that did not arrive is a request that failed here.
-fn undelivered(failures: OnFailure, metrics: Arc<Metrics>) -> OnUndelivered {
-    Arc::new(move |Undelivered { header, kind, reason }| {
-        metrics.request_failed(kind);
-        failures(RequestFailure {
-            request: header.request,
-            attempt: header.attempt,
-            plan: header.plan,
-            kind,
-            reason,
-        });
-    })
 }

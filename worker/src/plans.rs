@@ -76,6 +76,18 @@ impl LivePlan {
     }
 }
 
+impl LivePlan {
+    fn shares_weights_with(&self, other: &Self) -> bool {
+        let weights = |live: &Self| {
+            let draft = live.plan.draft();
+            let layers = draft.stages[usize::from(live.stage.0)].layers.clone();
+            let digests = draft.weights[usize::from(layers.start)..usize::from(layers.end)].to_vec();
+            (layers, digests, draft.batch_norm)
+        };
+        weights(self) == weights(other)
+    }
+}
+
 impl LivePlans {
     /// The highest term obeyed so far.
     pub const fn term(&self) -> Term {
@@ -123,7 +135,19 @@ impl LivePlans {
         if self.plans.len() >= LIVE_MAX {
             self.plans.remove(0);
         }
+        self.term = self.term.max(live.plan.id().term);
         self.plans.push(Arc::new(live));
+    }
+
+    /// Bytes of weights held. Two plans with the same layers share their weights, which count once.
+    pub fn weight_bytes(&self) -> u64 {
+        let mut counted: Vec<&Arc<LivePlan>> = Vec::new();
+        for live in &self.plans {
+            if !counted.iter().any(|other| other.shares_weights_with(live)) {
+                counted.push(live);
+            }
+        }
+        counted.iter().map(|live| live.compute.loaded().weight_bytes).sum()
     }
 
     /// Forgets a plan; it will not come alive again, nor if it is still being loaded.

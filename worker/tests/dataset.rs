@@ -1,5 +1,7 @@
 //! Data sets as a user meets them: good folders load, bad ones say what to do, drawn images are balanced.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
 use std::path::{Path, PathBuf};
 
 use weir_worker::dataset::{Dataset, DatasetName, Split, shapes};
@@ -47,7 +49,8 @@ fn cifar10_without_a_folder_says_which_option_is_missing() {
 #[test]
 fn a_good_folder_loads_in_file_order() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes: Vec<u8> = (0..10_000 * RECORD).map(|i| if i % RECORD == 0 { (i / RECORD % 10) as u8 } else { 7 }).collect();
+    let bytes: Vec<u8> =
+        (0..10_000 * RECORD).map(|i| if i % RECORD == 0 { (i / RECORD % 10) as u8 } else { 7 }).collect();
     std::fs::write(folder.path().join("test_batch.bin"), bytes).unwrap();
     let images = Dataset::Cifar10 { folder: folder.path().to_owned() }.load(Split::Test, Some(25)).unwrap();
     assert_eq!((images.len(), images.label(13), images.pixels(24).len()), (25, 3, 3072));
@@ -68,7 +71,8 @@ fn cifar10_folder() -> Option<PathBuf> {
 fn the_splits_of_cifar10_have_their_sizes_and_share_no_image() {
     let Some(folder) = cifar10_folder() else { return };
     let dataset = Dataset::Cifar10 { folder };
-    let [train, validation] = [Split::Train, Split::Validation].map(|split| dataset.load(split, None).unwrap());
+    let [train, validation] =
+        [Split::Train, Split::Validation].map(|split| dataset.load(split, None).unwrap());
     assert_eq!((train.len(), validation.len()), (45_000, 5_000));
     let learnt: std::collections::HashSet<&[u8]> = (0..train.len()).map(|i| train.pixels(i)).collect();
     assert!((0..validation.len()).all(|i| !learnt.contains(validation.pixels(i))));

@@ -1,5 +1,7 @@
 //! `eval` as a user meets it: published accuracies come out, exports hold what was computed, mistakes are explained.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -40,7 +42,9 @@ fn random_network() -> (tempfile::TempDir, String) {
 
 #[test]
 fn a_published_network_scores_as_published() {
-    let Some(weights) = beside_the_project("checkpoints/resnet20-cifar10-thirdparty.safetensors") else { return };
+    let Some(weights) = beside_the_project("checkpoints/resnet20-cifar10-thirdparty.safetensors") else {
+        return;
+    };
     let Some(data) = beside_the_project("cifar-10-batches-bin") else { return };
     let (weights, data) = (weights.to_str().unwrap(), data.to_str().unwrap());
     let common = ["eval", "--arch", "resnet20", "--weights", weights, "--dataset", "cifar10", "--data", data];
@@ -59,7 +63,18 @@ const EXPECTED: u64 = 1834;
 #[test]
 fn an_export_holds_what_was_sent_and_what_came_back() {
     let (folder, weights) = random_network();
-    let common = ["eval", "--arch", "resnet20", "--weights", &weights, "--dataset", "shapes", "--limit", "5", "--json"];
+    let common = [
+        "eval",
+        "--arch",
+        "resnet20",
+        "--weights",
+        &weights,
+        "--dataset",
+        "shapes",
+        "--limit",
+        "5",
+        "--json",
+    ];
     let export = |name: &str, batch: &str| {
         let path = folder.path().join(name);
         report(&[&common, &["--batch", batch, "--export", path.to_str().unwrap()][..]].concat());
@@ -69,7 +84,10 @@ fn an_export_holds_what_was_sent_and_what_came_back() {
     assert!(one == again, "the same network, images and batch give the same bytes");
     let [one, five] = [&one, &five].map(|bytes| safetensors::SafeTensors::deserialize(bytes).unwrap());
     let shape = |name: &str| one.tensor(name).unwrap().shape().to_vec();
-    assert_eq!((shape("images"), shape("labels"), shape("logits")), (vec![5, 3, 32, 32], vec![5], vec![5, 10]));
+    assert_eq!(
+        (shape("images"), shape("labels"), shape("logits")),
+        (vec![5, 3, 32, 32], vec![5], vec![5, 10])
+    );
     assert!(one.tensor("images").unwrap().data() == five.tensor("images").unwrap().data());
     let numbers = |file: &safetensors::SafeTensors<'_>| -> Vec<f32> {
         let bytes = file.tensor("logits").unwrap().data().to_vec();

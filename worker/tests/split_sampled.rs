@@ -154,7 +154,8 @@ fn loss_of_rounding(encoding: Encoding) -> f32 {
         let cluster = Cluster::start(4, reference.clone());
         let mut draft = cluster.draft(&cuts, &ActiveSet::full());
         let gateway = draft.gateway.clone();
-        let between_workers = |route: &&mut weir_shared::plan::Route| route.from != gateway && route.to != gateway;
+        let between_workers =
+            |route: &&mut weir_shared::plan::Route| route.from != gateway && route.to != gateway;
         draft.routes.iter_mut().filter(between_workers).for_each(|route| route.encoding = encoding);
         let plan = Plan::new(draft).unwrap();
         cluster.deploy(&plan).await;

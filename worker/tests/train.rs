@@ -1,5 +1,7 @@
 //! `train` as a user meets it: repeatable, resumable after a kill, and its network is the one that is served.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +11,14 @@ fn train(out: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir-worker"));
     let tiny = "train --arch resnet20 --dataset shapes --epochs 4 --validation 50 --batch 32 --average 0.9";
     let images = if more.contains(&"--limit") { &[][..] } else { &["--limit", "192"] };
-    command.args(tiny.split(' ')).args(images).args(more).arg("--out").arg(out).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .args(tiny.split(' '))
+        .args(images)
+        .args(more)
+        .arg("--out")
+        .arg(out)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command
 }
 

@@ -68,7 +68,10 @@ fn problem(status: StatusCode, title: &str, detail: &str) -> HttpResponse {
 }
 
 async fn unknown(request: HttpRequest) -> HttpResponse {
-    let detail = format!("there is no {}; the routes are /livez, /readyz, /metrics and /api/v1/{{version,plan,workers,links}}", request.path());
+    let detail = format!(
+        "there is no {}; the routes are /livez, /readyz, /metrics and /api/v1/{{version,plan,workers,links}}",
+        request.path()
+    );
     problem(StatusCode::NOT_FOUND, "Unknown route", &detail)
 }
 
@@ -96,7 +99,8 @@ async fn plan(state: Data<AdminState>) -> HttpResponse {
     match status(&state).await {
         Ok(Status { plan: Some(plan), .. }) => HttpResponse::Ok().json(PlanDocument::new(&plan)),
         Ok(Status { last_abort, .. }) => {
-            let why = last_abort.map_or_else(String::new, |reason| format!(" The last attempt failed: {reason}"));
+            let why =
+                last_abort.map_or_else(String::new, |reason| format!(" The last attempt failed: {reason}"));
             problem(StatusCode::NOT_FOUND, "No plan", &format!("no plan is committed yet.{why}"))
         }
         Err(response) => response,
@@ -106,7 +110,8 @@ async fn plan(state: Data<AdminState>) -> HttpResponse {
 async fn workers(state: Data<AdminState>) -> HttpResponse {
     match status(&state).await {
         Ok(status) => {
-            let document = WorkersDocument::new(&status.cluster, status.plan.as_deref(), Instant::now().into_std());
+            let document =
+                WorkersDocument::new(&status.cluster, status.plan.as_deref(), Instant::now().into_std());
             HttpResponse::Ok().json(document)
         }
         Err(response) => response,

@@ -150,7 +150,8 @@ impl PlanDocument {
             let program: &weir_shared::plan::StageProgram = program;
             let range = usize::from(assignment.layers.start)..usize::from(assignment.layers.end);
             let layers = &network.layers()[range];
-            let computed = layers.iter().filter(|layer| program.steps.iter().any(|step| step.layer == layer.id));
+            let computed =
+                layers.iter().filter(|layer| program.steps.iter().any(|step| step.layer == layer.id));
             let name = |layer: Option<&weir_shared::arch::Layer>| {
                 layer.map_or_else(String::new, |layer| network.layer_name(layer.kind))
             };

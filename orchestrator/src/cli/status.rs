@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::admin::AdminArgs;
 use super::plan::title;
@@ -15,7 +14,7 @@ struct Status {
     ready: bool,
     /// In the orchestrator's words, why not.
     reason: Option<String>,
-    version: Value,
+    release: String,
     plan: Option<PlanDocument>,
     #[serde(flatten)]
     workers: WorkersDocument,
@@ -38,7 +37,7 @@ pub(super) async fn run(args: &AdminArgs) -> anyhow::Result<ExitCode> {
         ready: unready.is_none(),
         // What stands against a plan says more than that there is none.
         reason: unready.map(|reason| no_plan.unwrap_or(reason)),
-        version: client.get("/api/v1/version").await?,
+        release: client.release().await?,
         plan,
         workers: client.workers().await?,
         links: client.links().await?,
@@ -48,13 +47,12 @@ pub(super) async fn run(args: &AdminArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn lines(status: &Status) -> Vec<String> {
-    let Status { reason, version, plan, workers, links, .. } = status;
+    let Status { reason, release, plan, workers, links, .. } = status;
     let workers = &workers.workers;
     let in_plan = |from: &str, to: &str| {
         plan.as_ref().is_some_and(|plan| plan.routes.iter().any(|route| route.from == from && route.to == to))
     };
     let used: Vec<_> = links.links.iter().filter(|link| in_plan(&link.from, &link.to)).collect();
-    let release = version.get("release").and_then(Value::as_str).unwrap_or("unknown");
     let connected = workers.iter().filter(|worker| worker.state == "connected").count();
     vec![
         format!(

@@ -17,6 +17,10 @@ use super::wiring::{Wiring, WiringError};
 /// Workers load, connect through slow links and run a canary; a busy machine takes its time for it.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
+/// What the orchestrator allows a request: three times its default, because an activation takes seconds on the
+/// slowest links, and a demonstration is not about being in time.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
 /// How often readiness is asked for: often enough that waiting for it costs nothing that one sees.
 const READY_PERIOD: Duration = Duration::from_millis(50);
 
@@ -154,6 +158,7 @@ impl ClusterSpec<'_> {
         flags.push(("--admin", wiring.admin.to_string()));
         flags.push(("--workers", self.workers.len().to_string()));
         flags.push(("--links", text(&self.links_file())));
+        flags.push(("--deadline-ms", DEADLINE.as_millis().to_string()));
         flatten(flags)
     }
 

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// Draining ends within a request's deadline; a process that takes longer does not listen to SIGTERM.
+/// Nobody waits for an answer any more, so draining takes a moment; a process that needs longer than this is stuck.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// Lines of a log that are shown where something went wrong.
@@ -96,7 +97,7 @@ impl Processes {
             let mut command = Command::new(program);
             command.args(arguments).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
             // Logs are files: no colours in them.
-            command.env("NO_COLOR", "1").process_group(0).kill_on_drop(true).spawn()
+            command.process_group(0).kill_on_drop(true).spawn()
         };
         let child = spawn().map_err(|source| ProcessError::Start {
             program: program.to_owned(),
@@ -144,7 +145,7 @@ impl Processes {
 
 async fn stop_group(group: Vec<Process>, wrong: &mut Vec<ProcessError>) {
     for process in &group {
-        process.terminate().await;
+        process.terminate();
     }
     for Process { name, log, mut child } in group {
         match timeout(STOP_LIMIT, child.wait()).await {
@@ -168,12 +169,9 @@ async fn stop_group(group: Vec<Process>, wrong: &mut Vec<ProcessError>) {
 impl Process {
     /// The shell's `kill` is in every POSIX system and needs no unsafe code. The number is still this child's:
     /// it is not given to another process before we have waited for it.
-    async fn terminate(&self) {
-        let Some(id) = self.child.id() else { return };
-        let mut kill = Command::new("/bin/sh");
-        kill.args(["-c", "kill -TERM \"$0\"", &id.to_string()]);
-        let sent = kill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
-        if let Err(error) = sent {
+    fn terminate(&self) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(Err(error)) = id.map(|id| kill_process(id, Signal::TERM)) {
             tracing::warn!(name = self.name, %error, "cannot send SIGTERM");
         }
     }

@@ -3,6 +3,7 @@
 //! Units are in the names. A release that changes the meaning of a field raises [`VERSION`]; one that only adds
 //! fields does not.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -54,8 +55,10 @@ pub struct Report {
 pub struct Versions {
     /// Release of `weir`.
     pub weir: String,
+    /// Release of the orchestrator.
+    pub orchestrator: String,
     /// Release of each worker, by name.
-    pub workers: Vec<(String, String)>,
+    pub workers: BTreeMap<String, String>,
     /// Such as `linux-x86_64`.
     pub platform: String,
     /// Cores that these processes share; 0 where unknown.

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use weir_shared::signal;
 
 use super::client::{AdminClient, AdminError, InferClient, InferError};
-use super::cluster::{ClusterError, ClusterSpec};
+use super::cluster::{ClusterError, ClusterSpec, DEADLINE};
 use super::command::{Binaries, CommandError};
 use super::config::{Config, NoWeights};
 use super::display::{Display, say, step};
@@ -28,8 +28,8 @@ use super::topology;
 use super::weight_memory::{self, WeightMemoryError};
 use super::wiring::{Wiring, WiringError};
 
-/// A request is allowed this long. The orchestrator gives up before, after 10 s, and says why.
-const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// A request is allowed this long. The orchestrator gives up before and says why.
+const REQUEST_LIMIT: Duration = DEADLINE.saturating_add(Duration::from_secs(5));
 
 /// Workers report four times a second: after this, the last report holds all that has happened.
 const SETTLE: Duration = Duration::from_millis(600);
@@ -101,6 +101,7 @@ struct Findings {
     weights: PathBuf,
     oracle: Arc<Oracle>,
     memory: WeightMemory,
+    release: String,
     streamed: Streamed,
     reading: Reading,
     observed: Observed,
@@ -216,6 +217,7 @@ async fn steps(config: &Config, running: &mut Running) -> Result<Findings, DemoE
     );
 
     let client = InferClient::new(&wiring.http.to_string(), arch.name(), oracle.shape(), REQUEST_LIMIT)?;
+    let release = admin.release().await?;
     sleep(SETTLE).await;
     let before = Reading::take(&admin).await?;
     step("stream", &format!("{} images, {concurrency} at once", oracle.len()));
@@ -231,11 +233,11 @@ async fn steps(config: &Config, running: &mut Running) -> Result<Findings, DemoE
     // What is busy is busy while images stream, not while reports settle.
     reading.at = before.at + streamed.duration;
     let observed = observe(&before, &reading, wiring.links());
-    Ok(Findings { weights, oracle, memory, streamed, reading, observed })
+    Ok(Findings { weights, oracle, memory, release, streamed, reading, observed })
 }
 
 fn conclude(config: &Config, findings: Findings, mut wrong: Vec<String>) -> Result<Report, DemoError> {
-    let Findings { weights, oracle, memory, streamed, reading, observed } = findings;
+    let Findings { weights, oracle, memory, release, streamed, reading, observed } = findings;
     let Streamed { tally, duration, ending } = streamed;
     let no_plan =
         |reason| DemoError::NoPlan { reason, log: config.out.join(format!("{}.log", topology::GATEWAY)) };
@@ -252,6 +254,7 @@ fn conclude(config: &Config, findings: Findings, mut wrong: Vec<String>) -> Resu
         problems: Vec::new(),
         versions: Versions {
             weir: env!("CARGO_PKG_VERSION").to_owned(),
+            orchestrator: release,
             workers: reading.workers.workers.iter().map(|w| (w.name.clone(), w.release.clone())).collect(),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
             cores: std::thread::available_parallelism().map_or(0, usize::from),

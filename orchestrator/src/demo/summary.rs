@@ -111,6 +111,7 @@ mod tests {
     use super::super::report::*;
     use super::*;
     use crate::admin::views::PlanDocument;
+    use std::collections::BTreeMap;
     use weir_shared::plan::plan::BatchNorm;
 
     fn report() -> Report {
@@ -137,7 +138,8 @@ mod tests {
             problems: Vec::new(),
             versions: Versions {
                 weir: "0.1.0".to_owned(),
-                workers: Vec::new(),
+                orchestrator: "0.1.0".to_owned(),
+                workers: BTreeMap::new(),
                 platform: "linux-x86_64".to_owned(),
                 cores: 4,
             },

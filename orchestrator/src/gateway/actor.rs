@@ -118,7 +118,9 @@ impl GatewayActor {
     fn give_up(&self, pending: Pending<Reply>, why: GiveUp) {
         let took = now() - pending.admitted;
         let failure = match why {
-            GiveUp::Expired => InferFailure::DeadlineExceeded { allowed: pending.deadline - pending.admitted },
+            GiveUp::Expired => {
+                InferFailure::DeadlineExceeded { allowed: pending.deadline - pending.admitted }
+            }
             GiveUp::Exhausted(reason) => InferFailure::Failed { attempts: pending.attempt.0, reason },
         };
         self.parts.metrics.answered(outcome_name(&failure), took);
@@ -137,10 +139,9 @@ impl GatewayActor {
     /// Wakes whoever waits for a plan to drain or for the ledger to empty, and publishes the figures.
     fn settle(&mut self) {
         let ledger = &self.ledger;
-        let (done, waiting) =
-            std::mem::take(&mut self.when_drained).into_iter().partition(|(plan, waiter)| {
-                waiter.is_closed() || ledger.runs_on(*plan) == Occupancy::Drained
-            });
+        let (done, waiting) = std::mem::take(&mut self.when_drained)
+            .into_iter()
+            .partition(|(plan, waiter)| waiter.is_closed() || ledger.runs_on(*plan) == Occupancy::Drained);
         self.when_drained = waiting;
         let done: Vec<(PlanId, oneshot::Sender<()>)> = done;
         for (_, waiter) in done {

@@ -9,8 +9,8 @@ use weir_shared::digest::Digest;
 use weir_shared::ids::{PeerName, WorkerId};
 use weir_shared::plan::plan::BatchNorm;
 use weir_shared::plan::{
-    ActiveSet, Dataflow, Encoding, Node, Partition, PartitionError, Plan, PlanDraft, PlanError, PlanId, Route,
-    StageAssignment, StageIndex, StageProgram,
+    ActiveSet, Dataflow, Encoding, Node, Partition, PartitionError, Plan, PlanDraft, PlanError, PlanId,
+    Route, StageAssignment, StageIndex, StageProgram,
 };
 
 /// Everything that makes a plan once cuts and workers are chosen.

@@ -59,7 +59,9 @@ pub enum PlanFileError {
     #[error("not a plan; workers, cuts, off, batch_norm and [[encoding]] may be written")]
     Malformed(#[from] Box<toml::de::Error>),
     /// A cut names no layer.
-    #[error("a cut before {name:?}, which is no layer of {arch}; layers are called stem, layer1.0.conv1, layer1.0.join and so on")]
+    #[error(
+        "a cut before {name:?}, which is no layer of {arch}; layers are called stem, layer1.0.conv1, layer1.0.join and so on"
+    )]
     NoSuchLayer {
         /// As written.
         name: String,
@@ -104,8 +106,10 @@ impl PlanFile {
             Cut::Number(number) => Ok(LayerId(*number)),
             Cut::Name(name) => {
                 let mut layers = network.layers().iter();
-                let found = layers.find(|layer| network.layer_name(layer.kind) == *name).map(|layer| layer.id);
-                let missing = || PlanFileError::NoSuchLayer { name: name.clone(), arch: network.arch.to_string() };
+                let found =
+                    layers.find(|layer| network.layer_name(layer.kind) == *name).map(|layer| layer.id);
+                let missing =
+                    || PlanFileError::NoSuchLayer { name: name.clone(), arch: network.arch.to_string() };
                 found.ok_or_else(missing)
             }
         };

@@ -33,8 +33,11 @@ pub(crate) fn two_stage_plan(epoch: u64) -> Plan {
 }
 
 fn largest(network: &Network, cuts: &[LayerId]) -> u64 {
-    let bounds: Vec<u16> = [0].into_iter().chain(cuts.iter().map(|c| c.0)).chain([network.layer_count()]).collect();
-    let stage = |pair: &[u16]| network.layers()[usize::from(pair[0])..usize::from(pair[1])].iter().map(|l| l.macs).sum();
+    let bounds: Vec<u16> =
+        [0].into_iter().chain(cuts.iter().map(|c| c.0)).chain([network.layer_count()]).collect();
+    let stage = |pair: &[u16]| {
+        network.layers()[usize::from(pair[0])..usize::from(pair[1])].iter().map(|l| l.macs).sum()
+    };
     bounds.windows(2).map(stage).max().unwrap()
 }
 
@@ -43,7 +46,8 @@ fn balanced_cuts_equal_brute_force() {
     for arch in [Arch::ResNet18, Arch::ResNet20] {
         let network = arch.network();
         let layers = network.layer_count();
-        let pairs = (1..layers).flat_map(|first| (first + 1..layers).map(move |second| [LayerId(first), LayerId(second)]));
+        let pairs = (1..layers)
+            .flat_map(|first| (first + 1..layers).map(move |second| [LayerId(first), LayerId(second)]));
         let best = pairs.map(|cuts| largest(&network, &cuts)).min().unwrap();
         let found = balanced(&network, &ActiveSet::full(), 3);
         assert_eq!(largest(&network, &found), best);

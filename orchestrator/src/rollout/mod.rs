@@ -104,7 +104,8 @@ impl Rollout {
     ) -> (Self, Vec<Step>) {
         let waiting = workers(&plan);
         let steps = waiting.iter().cloned().map(Step::Prepare).collect();
-        let rollout = Self { plan, old, phase: Phase::Preparing(waiting), until: now + PREPARE_MAX, drain_max };
+        let rollout =
+            Self { plan, old, phase: Phase::Preparing(waiting), until: now + PREPARE_MAX, drain_max };
         (rollout, steps)
     }
 
@@ -172,7 +173,9 @@ impl Rollout {
     }
 
     fn commit_if_connected(&mut self, now: Instant) -> Vec<Step> {
-        let Phase::Connecting { workers, gateway: GatewayLink::Ready } = &self.phase else { return Vec::new() };
+        let Phase::Connecting { workers, gateway: GatewayLink::Ready } = &self.phase else {
+            return Vec::new();
+        };
         if !workers.is_empty() {
             return Vec::new();
         }

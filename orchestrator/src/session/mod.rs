@@ -55,7 +55,9 @@ pub enum SessionError {
     #[error("the first message is no introduction")]
     NoHello,
     /// The worker is of another release.
-    #[error("the worker speaks protocol version {found}, this orchestrator version {PROTOCOL_VERSION}; run the same release on both")]
+    #[error(
+        "the worker speaks protocol version {found}, this orchestrator version {PROTOCOL_VERSION}; run the same release on both"
+    )]
     Version {
         /// The worker's version.
         found: u16,
@@ -104,7 +106,11 @@ async fn introduction(peer: &PeerConnection) -> Result<Introduction, SessionErro
     }
 }
 
-async fn write(mut writer: FrameWriter<ToWorker>, mut waiting: mpsc::Receiver<ToWorker>, peer: PeerConnection) {
+async fn write(
+    mut writer: FrameWriter<ToWorker>,
+    mut waiting: mpsc::Receiver<ToWorker>,
+    peer: PeerConnection,
+) {
     while let Some(message) = waiting.recv().await {
         if let Err(error) = writer.send(&message).await {
             tracing::warn!(peer = %peer.peer, error = %weir_shared::chain(&error), "cannot reach the worker");
@@ -153,7 +159,11 @@ impl StreamHandler<FromWorker> for WorkerSession {
             // One failure is one small note, and a worker's outbox bounds how many come at once.
             FromWorker::Failed(failure) => self.gateway.do_send(RequestFailed(failure)),
             message => {
-                self.supervisor.do_send(WorkerSaid { worker: self.worker.clone(), session: self.id, message });
+                self.supervisor.do_send(WorkerSaid {
+                    worker: self.worker.clone(),
+                    session: self.id,
+                    message,
+                });
             }
         }
     }

@@ -65,7 +65,8 @@ fn a_new_orchestrator_takes_a_higher_term_and_serves_with_the_same_workers() {
     let image = images(1, 32);
     let expected = cluster.infer(&image, 1);
     cluster.restart_orchestrator();
-    let second = cluster.plan_when("a plan of a later term", |plan| plan["term"].as_u64() > first["term"].as_u64());
+    let second =
+        cluster.plan_when("a plan of a later term", |plan| plan["term"].as_u64() > first["term"].as_u64());
     assert_eq!(second["stages"].as_array().map(Vec::len), Some(2));
     assert_eq!(cluster.infer(&image, 1), expected);
 }

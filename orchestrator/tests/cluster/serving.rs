@@ -7,7 +7,9 @@ use crate::support::{Site, images, logits};
 #[test]
 fn triton_client_drives_a_real_cluster() {
     let python = std::env::var("WEIR_TEST_PYTHON");
-    let python = python.expect("WEIR_TEST_PYTHON is not set; run `make test`, or set it to scripts/setup-python.sh's output");
+    let python = python.expect(
+        "WEIR_TEST_PYTHON is not set; run `make test`, or set it to scripts/setup-python.sh's output",
+    );
     let site = Site::new("resnet20");
     let cluster = site.start(&["camera", "router"], &[]);
     cluster.plan_over(2);
@@ -22,7 +24,8 @@ fn triton_client_drives_a_real_cluster() {
     let mut command = Command::new(python);
     command.arg(script).args(["--url", &cluster.http.to_string(), "--model", site.arch]);
     let output = command.arg("--images").arg(images_path).arg("--logits").arg(logits_path).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     println!("{said}");
     assert!(output.status.success(), "{said}\n{}", cluster.logs());
 }
@@ -42,12 +45,16 @@ fn a_plan_file_is_followed_and_answers_do_not_depend_on_the_cut() {
     std::fs::write(&plan_path, text).unwrap();
     let cluster = site.start(&["camera", "router", "attic"], &["--plan", plan_path.to_str().unwrap()]);
     let plan = cluster.plan_over(3);
-    assert_eq!((plan["stages"][1]["first"].as_str(), plan["stages"][1]["macs"].as_u64()), (Some("layer2.1.conv2"), Some(2_359_296)));
+    assert_eq!(
+        (plan["stages"][1]["first"].as_str(), plan["stages"][1]["macs"].as_u64()),
+        (Some("layer2.1.conv2"), Some(2_359_296))
+    );
     assert_eq!(cluster.infer(&image, 1), whole);
 
     let count = |from: &str, to: &str| {
         let links = cluster.admin("/api/v1/links").unwrap();
-        let found = links["links"].as_array().unwrap().iter().find(|l| l["from"] == from && l["to"] == to).cloned();
+        let found =
+            links["links"].as_array().unwrap().iter().find(|l| l["from"] == from && l["to"] == to).cloned();
         found.and_then(|link| link["activations"].as_u64())
     };
     cluster.until("the shortcut's own link", || count("camera", "attic").filter(|&sent| sent == 1));
@@ -64,7 +71,8 @@ fn too_many_requests_are_refused_at_once_and_told_when_to_come_back() {
         let clients: Vec<_> = (0..12).map(|_| scope.spawn(|| cluster.try_infer(&batch, 8))).collect();
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
-    let served: Vec<_> = answers.iter().filter(|answer| answer.status == 200).map(|a| logits(&a.body)).collect();
+    let served: Vec<_> =
+        answers.iter().filter(|answer| answer.status == 200).map(|a| logits(&a.body)).collect();
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 503).collect();
     assert_eq!(served.len() + refused.len(), 12, "{answers:?}");
     assert!(!served.is_empty() && !refused.is_empty());

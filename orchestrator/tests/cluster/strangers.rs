@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 
 use weir_shared::ids::{PeerName, Role, Term};
-use weir_shared::transport::{
-    Authority, FrameReader, FrameWriter, Identity, Protocol, Settings, Transport,
-};
+use weir_shared::transport::{Authority, FrameReader, FrameWriter, Identity, Protocol, Settings, Transport};
 use weir_shared::wire::control::{FromWorker, Hello, ToWorker};
 
 use crate::support::{Cluster, Process, Site, images};

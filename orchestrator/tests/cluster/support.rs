@@ -145,7 +145,12 @@ impl Site {
         Cluster { site: self, orchestrator, workers: vec![], quic, http, admin, arguments }
     }
 
-    pub fn orchestrator_arguments(&self, quic: SocketAddr, http: SocketAddr, admin: SocketAddr) -> Vec<String> {
+    pub fn orchestrator_arguments(
+        &self,
+        quic: SocketAddr,
+        http: SocketAddr,
+        admin: SocketAddr,
+    ) -> Vec<String> {
         let certs = self.certificates(Role::Orchestrator, "main");
         let (certs, weights) = (certs.display().to_string(), self.weights().display().to_string());
         let (quic, http, admin) = (quic.to_string(), http.to_string(), admin.to_string());
@@ -250,7 +255,8 @@ impl Cluster<'_> {
     pub fn try_infer(&self, images: &[f32], batch: usize) -> Answer {
         let url = format!("http://{}/v2/models/{}/infer", self.http, self.site.arch);
         let side = (images.len() / batch / 3).isqrt();
-        let input = json!({ "name": "input", "shape": [batch, 3, side, side], "datatype": "FP32", "data": images });
+        let input =
+            json!({ "name": "input", "shape": [batch, 3, side, side], "datatype": "FP32", "data": images });
         let response = self.site.http.post(url).json(&json!({ "inputs": [input] })).send().unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Answer { status, headers, body: response.json().unwrap() }
@@ -266,7 +272,9 @@ impl Cluster<'_> {
     pub fn logs(&self) -> String {
         let names = self.workers.iter().map(|(name, _)| name.as_str()).chain(["orchestrator"]);
         let tail = |name: &str| {
-            let Ok(file) = std::fs::File::open(self.site.path(&format!("{name}.log"))) else { return String::new() };
+            let Ok(file) = std::fs::File::open(self.site.path(&format!("{name}.log"))) else {
+                return String::new();
+            };
             let lines: Vec<_> = BufReader::new(file).lines().map_while(Result::ok).collect();
             format!("-- {name}\n{}\n", lines[lines.len().saturating_sub(15)..].join("\n"))
         };

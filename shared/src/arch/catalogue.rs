@@ -103,7 +103,9 @@ impl Arch {
     /// The family.
     pub const fn family(self) -> Family {
         match self {
-            Self::ResNet20 | Self::ResNet32 | Self::ResNet44 | Self::ResNet56 | Self::ResNet110 => Family::Cifar,
+            Self::ResNet20 | Self::ResNet32 | Self::ResNet44 | Self::ResNet56 | Self::ResNet110 => {
+                Family::Cifar
+            }
             Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::ResNet101 | Self::ResNet152 => {
                 Family::ImageNet
             }
@@ -266,7 +268,8 @@ impl Blocks {
             branch.push(made);
         }
         let output = self.shape;
-        let shortcut = if input == output { Shortcut::Identity } else { reshape(&name, input, output, stride) };
+        let shortcut =
+            if input == output { Shortcut::Identity } else { reshape(&name, input, output, stride) };
         let first_layer = LayerId(self.next_layer);
         self.next_layer += branch.len() as u16 + 1;
         let id = BlockId(self.blocks.len() as u16);

@@ -129,7 +129,8 @@ impl ActiveSet {
     /// Names the first block that is not.
     pub fn check(&self, network: &Network) -> Result<(), ActiveSetError> {
         let blocks = network.blocks.len() as u16;
-        let stray = BlockMask(self.branches_off.0 | self.shortcuts_off.0).iter().find(|&block| block >= blocks);
+        let stray =
+            BlockMask(self.branches_off.0 | self.shortcuts_off.0).iter().find(|&block| block >= blocks);
         match stray {
             Some(block) => Err(ActiveSetError::NoSuchBlock { block, last: blocks.saturating_sub(1) }),
             None => Ok(()),
@@ -179,7 +180,10 @@ impl TryFrom<Off> for ActiveSet {
 
 impl From<ActiveSet> for Off {
     fn from(set: ActiveSet) -> Self {
-        Self { branches_off: set.branches_off.iter().collect(), shortcuts_off: set.shortcuts_off.iter().collect() }
+        Self {
+            branches_off: set.branches_off.iter().collect(),
+            shortcuts_off: set.shortcuts_off.iter().collect(),
+        }
     }
 }
 

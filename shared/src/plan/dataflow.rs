@@ -133,7 +133,8 @@ impl Dataflow {
     /// In the order in which they were made, so the main one comes before a shortcut's made beside it.
     pub fn live_at(&self, cut: LayerId) -> Vec<Value> {
         let made_before = |value: Value| value.made_in().is_none_or(|layer| layer < cut);
-        let used = self.steps.iter().filter(|step| step.layer >= cut).flat_map(|step| step.inputs.iter().copied());
+        let used =
+            self.steps.iter().filter(|step| step.layer >= cut).flat_map(|step| step.inputs.iter().copied());
         let mut live: Vec<Value> = used.filter(|&value| made_before(value)).collect();
         live.sort_unstable();
         live.dedup();
@@ -160,7 +161,13 @@ impl Dataflow {
         let branch = branch_on.then(|| {
             block.branch.iter().zip(0u8..).fold(x, |h, (convolution, conv)| {
                 let layer = LayerId(block.first_layer.0 + u16::from(conv));
-                self.push(Op::Conv { block: id, conv }, layer, vec![h], Value::main(layer), convolution.output)
+                self.push(
+                    Op::Conv { block: id, conv },
+                    layer,
+                    vec![h],
+                    Value::main(layer),
+                    convolution.output,
+                )
             })
         });
         let shortcut = active.shortcut(id).then(|| match block.shortcut_form() {

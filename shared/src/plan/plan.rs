@@ -101,7 +101,9 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The stages leave a gap, overlap, or do not fit the network.
-    #[error("stage {stage} holds layers {start} to {end}, but layer {expected} must come next (the network has {layers} layers)")]
+    #[error(
+        "stage {stage} holds layers {start} to {end}, but layer {expected} must come next (the network has {layers} layers)"
+    )]
     Layers {
         /// The stage.
         stage: usize,
@@ -219,7 +221,9 @@ impl Plan {
     pub fn peer(&self, node: Node) -> Option<PeerName> {
         match node {
             Node::Gateway => Some(self.draft.gateway.clone()),
-            Node::Stage(index) => self.draft.stages.get(usize::from(index.0)).map(|stage| stage.worker.peer()),
+            Node::Stage(index) => {
+                self.draft.stages.get(usize::from(index.0)).map(|stage| stage.worker.peer())
+            }
         }
     }
 

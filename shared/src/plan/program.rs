@@ -66,7 +66,8 @@ impl StageProgram {
             let found = stages.iter().position(|layers| layers.contains(&layer.0));
             StageIndex(found.unwrap_or(0) as u16)
         };
-        let maker = |value: Value| value.made_in().map_or(Node::Gateway, |layer| Node::Stage(stage_of(layer)));
+        let maker =
+            |value: Value| value.made_in().map_or(Node::Gateway, |layer| Node::Stage(stage_of(layer)));
         let mut programs: Vec<Self> = (0..stages.len() as u16)
             .map(|stage| Self { stage: StageIndex(stage), inlets: vec![], steps: vec![], outlets: vec![] })
             .collect();
@@ -85,7 +86,11 @@ impl StageProgram {
                 }
                 program.inlets.push(Inlet { value, shape, from });
                 if let Node::Stage(from) = from {
-                    programs[usize::from(from.0)].outlets.push(Outlet { value, shape, to: Node::Stage(user) });
+                    programs[usize::from(from.0)].outlets.push(Outlet {
+                        value,
+                        shape,
+                        to: Node::Stage(user),
+                    });
                 }
             }
             programs[usize::from(user.0)].steps.push(step.clone());
@@ -181,7 +186,8 @@ mod tests {
 
     #[test]
     fn every_inlet_has_its_outlet() {
-        let programs = programs(Arch::ResNet18, "S:layer2.0,F:layer3.1", &["layer2.0.conv2", "layer3.1.join"]);
+        let programs =
+            programs(Arch::ResNet18, "S:layer2.0,F:layer3.1", &["layer2.0.conv2", "layer3.1.join"]);
         for program in &programs {
             for inlet in &program.inlets {
                 let Node::Stage(from) = inlet.from else { continue };

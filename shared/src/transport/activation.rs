@@ -147,7 +147,9 @@ impl Refusal {
     /// What the gateway should make of it.
     pub const fn kind(&self) -> FailureKind {
         match self {
-            Self::StalePlan(_) | Self::NotInPlan => FailureKind::StalePlan,
+            Self::StalePlan(_) | Self::NotInPlan | Self::Mismatch(MismatchError::Plan { .. }) => {
+                FailureKind::StalePlan
+            }
             Self::Expired => FailureKind::Expired,
             Self::Mismatch(_) | Self::Checksum { .. } | Self::Cut(_) | Self::Trailing | Self::Codec(_) => {
                 FailureKind::Broken
@@ -161,7 +163,11 @@ impl Refusal {
 ///
 /// # Errors
 /// If the connection is gone or the peer stops reading.
-pub async fn send(connection: &Connection, header: &Header, payload: Bytes) -> Result<quinn::SendStream, SendError> {
+pub async fn send(
+    connection: &Connection,
+    header: &Header,
+    payload: Bytes,
+) -> Result<quinn::SendStream, SendError> {
     let mut stream = connection.open_uni().await?;
     stream.write_all(&header.to_bytes()?).await?;
     stream.write_chunk(payload).await?;
@@ -225,7 +231,11 @@ impl From<ReadExactError> for Unread {
     }
 }
 
-async fn read_payload(stream: &mut RecvStream, header: &Header, expected: Expected) -> Result<Vec<f32>, Unread> {
+async fn read_payload(
+    stream: &mut RecvStream,
+    header: &Header,
+    expected: Expected,
+) -> Result<Vec<f32>, Unread> {
     let batch = usize::from(header.batch);
     let Expected { shape, encoding } = expected;
     let (checksum, values) = if encoding == Encoding::F32 {

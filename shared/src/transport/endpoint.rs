@@ -69,7 +69,9 @@ pub struct PeerConnection {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The UDP port cannot be had.
-    #[error("cannot listen on UDP {address}; if the port is in use, stop the other program or choose another port")]
+    #[error(
+        "cannot listen on UDP {address}; if the port is in use, stop the other program or choose another port"
+    )]
     Socket {
         /// The address.
         address: SocketAddr,
@@ -100,7 +102,9 @@ pub enum ConnectError {
         source: quinn::ConnectError,
     },
     /// The handshake failed.
-    #[error("cannot connect to {peer} at {address}; check that it runs there and that both certificates come from one authority")]
+    #[error(
+        "cannot connect to {peer} at {address}; check that it runs there and that both certificates come from one authority"
+    )]
     Handshake {
         /// The peer.
         peer: PeerName,
@@ -196,7 +200,8 @@ impl Transport {
             Protocol::Data => self.data.clone(),
         };
         let dialled = self.endpoint.connect_with(config, address, &peer.dns_name());
-        let connecting = dialled.map_err(|source| ConnectError::Dial { peer: peer.clone(), address, source })?;
+        let connecting =
+            dialled.map_err(|source| ConnectError::Dial { peer: peer.clone(), address, source })?;
         match tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await {
             Ok(Ok(connection)) => Ok(PeerConnection { peer: peer.clone(), protocol, connection }),
             Ok(Err(source)) => Err(ConnectError::Handshake { peer: peer.clone(), address, source }),
@@ -229,7 +234,8 @@ impl IncomingPeer {
     pub async fn establish(self) -> Result<PeerConnection, AcceptError> {
         let established = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.incoming).await;
         let connection = established.map_err(|_| AcceptError::Timeout)?.map_err(AcceptError::Handshake)?;
-        let identity = connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+        let identity =
+            connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
         let chain = identity.ok_or(AcceptError::Anonymous)?;
         let peer = name_in(chain.first().ok_or(AcceptError::Anonymous)?).map_err(AcceptError::Name)?;
         let data = connection.handshake_data();
@@ -251,7 +257,8 @@ impl PeerConnection {
 /// and connection ids that are the same after the restart, so both are derived from the private key.
 fn endpoint_config(identity: &Identity) -> EndpointConfig {
     let reset = identity.stable_secret(b"weir quic stateless reset");
-    let mut config = EndpointConfig::new(Arc::new(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, reset.as_ref())));
+    let mut config =
+        EndpointConfig::new(Arc::new(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, reset.as_ref())));
     let ids = identity.stable_secret(b"weir quic connection id");
     let key = ids.as_ref().first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(key)));

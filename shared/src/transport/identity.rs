@@ -44,7 +44,9 @@ pub enum IdentityError {
         source: rustls::Error,
     },
     /// The certificate states no name of ours.
-    #[error("the certificate names no Weir peer; one of its DNS names must be <name>.worker.weir.internal or <name>.orchestrator.weir.internal")]
+    #[error(
+        "the certificate names no Weir peer; one of its DNS names must be <name>.worker.weir.internal or <name>.orchestrator.weir.internal"
+    )]
     Nameless,
     /// The certificate states two names of ours, and a peer has one.
     #[error("the certificate names two Weir peers, {0} and {1}; give each peer its own certificate")]

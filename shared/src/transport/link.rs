@@ -94,7 +94,12 @@ struct Dialler {
 
 impl Link {
     /// Starts to dial `peer` at `address`.
-    pub fn open(transport: Transport, peer: PeerName, address: SocketAddr, on_undelivered: OnUndelivered) -> Self {
+    pub fn open(
+        transport: Transport,
+        peer: PeerName,
+        address: SocketAddr,
+        on_undelivered: OnUndelivered,
+    ) -> Self {
         let (queue, parcels) = mpsc::channel(QUEUE);
         let (publish, connection) = watch::channel(None);
         let counters = Arc::<Counters>::default();
@@ -124,7 +129,9 @@ impl Link {
     /// The parcel itself, for the caller to report.
     pub fn try_send(&self, parcel: Parcel) -> Result<(), Box<Parcel>> {
         self.queue.try_send(parcel).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(parcel) | mpsc::error::TrySendError::Closed(parcel) => Box::new(parcel),
+            mpsc::error::TrySendError::Full(parcel) | mpsc::error::TrySendError::Closed(parcel) => {
+                Box::new(parcel)
+            }
         })
     }
 
@@ -229,7 +236,11 @@ impl Dialler {
         let bytes = parcel.payload.len() as u64;
         let sent = activation::send(connection, &parcel.header, parcel.payload);
         let Ok(sent) = tokio::time::timeout_at(parcel.deadline, sent).await else {
-            return self.fail(parcel.header, FailureKind::Expired, format!("{} did not take it in time", self.peer));
+            return self.fail(
+                parcel.header,
+                FailureKind::Expired,
+                format!("{} did not take it in time", self.peer),
+            );
         };
         match sent {
             Ok(stream) => {

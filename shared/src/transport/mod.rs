@@ -20,6 +20,6 @@ pub use endpoint::{
 };
 pub use framed::{FrameReader, FrameWriter};
 pub use identity::{Identity, IdentityError};
-pub use links::Links;
 pub use link::{Link, OnUndelivered, Parcel, Undelivered};
+pub use links::Links;
 pub use settings::{Congestion, Settings};

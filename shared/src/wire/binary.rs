@@ -45,8 +45,7 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
 /// # Errors
 /// If the bytes are malformed, claim more than [`LIMIT`], or do not end with the structure.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (value, used) =
-        bincode::serde::decode_from_slice(bytes, config()).map_err(DecodeError::Malformed)?;
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config()).map_err(DecodeError::Malformed)?;
     if used == bytes.len() { Ok(value) } else { Err(DecodeError::Trailing(bytes.len() - used)) }
 }
 

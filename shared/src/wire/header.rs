@@ -63,7 +63,9 @@ pub enum HeaderError {
     #[error("the stream does not begin with WEIR: the peer speaks something else")]
     Magic,
     /// The peer is of another version.
-    #[error("the peer speaks protocol version {found}, this program version {PROTOCOL_VERSION}; run the same release on both")]
+    #[error(
+        "the peer speaks protocol version {found}, this program version {PROTOCOL_VERSION}; run the same release on both"
+    )]
     Version {
         /// The peer's version.
         found: u16,

@@ -79,7 +79,9 @@ pub enum SessionError {
     #[error("the orchestrator refuses this worker: {0}")]
     Rejected(String),
     /// The orchestrator is of another release.
-    #[error("the orchestrator speaks protocol version {found}, this worker version {PROTOCOL_VERSION}; run the same release on both")]
+    #[error(
+        "the orchestrator speaks protocol version {found}, this worker version {PROTOCOL_VERSION}; run the same release on both"
+    )]
     Version {
         /// The orchestrator's version.
         found: u16,

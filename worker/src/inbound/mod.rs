@@ -10,9 +10,9 @@ use actix::prelude::*;
 use tokio::sync::watch;
 use weir_shared::transport::activation::{self, ReceiveError};
 use weir_shared::transport::{IncomingPeer, PeerConnection, Protocol, Transport, close_code};
-use weir_shared::wire::control::RequestFailure;
 
 use crate::metrics::Metrics;
+use crate::outbound::Failures;
 use crate::plans::LivePlans;
 use crate::stage::{ActivationArrived, StageActor};
 
@@ -24,7 +24,7 @@ pub struct Inbound {
     /// Where activations go.
     pub stage: Addr<StageActor>,
     /// Told about requests that cannot go on here.
-    pub failures: Arc<dyn Fn(RequestFailure) + Send + Sync>,
+    pub failures: Failures,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -86,13 +86,7 @@ impl Inbound {
                 self.metrics.refused("request");
                 // The rest of the stream is of no use; the failure goes to the gateway by way of the control stream.
                 let _ = stream.stop(quinn::VarInt::from_u32(close_code::PROTOCOL));
-                (self.failures)(RequestFailure {
-                    request: header.request,
-                    attempt: header.attempt,
-                    plan: header.plan,
-                    kind: cause.kind(),
-                    reason: cause.to_string(),
-                });
+                self.failures.report(&header, cause.kind(), cause.to_string());
             }
             // The connection ended under the stream; its sender knows and reports.
             Err(ReceiveError::Stream(_)) => {}

@@ -1,3 +1,100 @@
-//! The links on which this worker sends.
+//! Hands a stage's results to everybody who needs them, over links that outlive single plans.
+//!
+//! A value with several users is encoded for each link but shared in memory as f32. What cannot be sent, or is
+//! not acknowledged, is reported as a failed request: nothing vanishes in silence.
 
-pub use weir_shared::transport::Links;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use weir_shared::plan::{Node, Plan, Route};
+use weir_shared::transport::{Links, OnUndelivered, Parcel, Transport, Undelivered, activation};
+use weir_shared::wire::control::{FailureKind, LinkReport, RequestFailure};
+use weir_shared::wire::{Header, codec};
+
+use crate::metrics::Metrics;
+use crate::plans::LivePlan;
+
+/// Told about requests that cannot go on at this worker.
+pub type OnFailure = Arc<dyn Fn(RequestFailure) + Send + Sync>;
+
+/// The sending side of a worker.
+pub struct Outbound {
+    links: Links,
+    failures: Failures,
+}
+
+/// Counts failed requests and passes them on.
+#[derive(Clone)]
+pub struct Failures {
+    /// Told about each.
+    pub notify: OnFailure,
+    /// Counts each.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Failures {
+    /// A request cannot go on here.
+    pub fn report(&self, header: &Header, kind: FailureKind, reason: String) {
+        self.metrics.request_failed(kind);
+        let Header { request, attempt, plan, .. } = *header;
+        (self.notify)(RequestFailure { request, attempt, plan, kind, reason });
+    }
+}
+
+impl Outbound {
+    /// A sending side without links; they are opened as plans need them.
+    pub fn new(transport: Transport, failures: Failures) -> Self {
+        let undelivered = failures.clone();
+        let on_undelivered: OnUndelivered = Arc::new(move |parcel: Undelivered| {
+            undelivered.report(&parcel.header, parcel.kind, parcel.reason);
+        });
+        Self { links: Links::new(transport, on_undelivered), failures }
+    }
+
+    /// Sends one array for each value that the stage sends, in the program's order.
+    pub fn send(&self, live: &LivePlan, header: &Header, deadline: Instant, arrays: Vec<Vec<f32>>) {
+        let program = live.program();
+        let here = Node::Stage(live.stage);
+        for (value, array) in program.sent_values().into_iter().zip(arrays) {
+            let array = Arc::new(array);
+            for outlet in program.outlets.iter().filter(|outlet| outlet.value == value) {
+                let Some(route) = live.plan.route(here, outlet.to) else { continue };
+                let payload = activation::payload(route.encoding, &array, outlet.shape);
+                let checksum = codec::checksum(&payload);
+                let header = Header { value, encoding: route.encoding, checksum, ..header.clone() };
+                let parcel = Parcel { header, payload, deadline };
+                if let Err(refused) = self.links.send(&route.to, route.address, parcel) {
+                    let reason = format!("the link to {} is full", route.to);
+                    self.failures.report(&refused.header, FailureKind::Overloaded, reason);
+                }
+            }
+        }
+    }
+
+    /// Completes when every peer that the stage sends to is connected.
+    pub fn reach_all(&self, live: &LivePlan) -> Pin<Box<dyn Future<Output = ()>>> {
+        let connected: Vec<_> =
+            routes(live).iter().map(|route| self.links.reach(&route.to, route.address)).collect();
+        Box::pin(async move {
+            futures_util::future::join_all(connected).await;
+        })
+    }
+
+    /// Closes the links that none of `plans` uses.
+    pub fn keep_only<'a>(&self, plans: impl Iterator<Item = &'a Plan>) {
+        self.links.keep_only(plans);
+    }
+
+    /// Readings of every link.
+    pub fn report(&self) -> Vec<LinkReport> {
+        self.links.report()
+    }
+}
+
+/// The routes on which a stage sends, as often as it has outlets.
+pub fn routes(live: &LivePlan) -> Vec<Route> {
+    let here = Node::Stage(live.stage);
+    let outlets = live.program().outlets.iter();
+    outlets.filter_map(|outlet| live.plan.route(here, outlet.to)).cloned().collect()
+}

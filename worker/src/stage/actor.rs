@@ -8,16 +8,15 @@ use actix::prelude::*;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use weir_shared::ids::{Term, WorkerId};
-use weir_shared::plan::{Node, Plan, PlanHash, PlanId, StageIndex};
-use weir_shared::transport::{Parcel, activation};
-use weir_shared::wire::control::{FailureKind, Loaded, Report, RequestFailure};
-use weir_shared::wire::{Header, codec};
+use weir_shared::plan::{Plan, PlanHash, PlanId, StageIndex};
+use weir_shared::wire::Header;
+use weir_shared::wire::control::{FailureKind, Loaded, Report};
 
 use super::compute::{Compute, ComputeThread, Job, LoadStage, Outcome, Outcomes};
 use super::gather::{Gather, Offer};
 use super::messages::*;
 use crate::metrics::Metrics;
-use crate::outbound::Links;
+use crate::outbound::{Failures, Outbound, routes};
 use crate::plans::{LivePlan, LivePlans, PlanRefusal};
 
 /// Complete requests that may wait for the compute thread. Beyond it a request is better retried elsewhere.
@@ -33,9 +32,9 @@ pub struct StageParts {
     /// Loads stages.
     pub loader: Arc<dyn LoadStage>,
     /// Sends activations.
-    pub links: Links,
+    pub outbound: Outbound,
     /// Told about requests that cannot go on here.
-    pub failures: Arc<dyn Fn(RequestFailure) + Send + Sync>,
+    pub failures: Failures,
     /// Sees the plans that are alive.
     pub publish: watch::Sender<Arc<LivePlans>>,
     /// Counts.
@@ -76,19 +75,20 @@ impl StageActor {
 
     fn publish_plans(&self) {
         self.parts.publish.send_replace(Arc::new(self.plans.clone()));
-        let bytes = self.plans.iter().map(|live| live.compute.loaded().weight_bytes).sum();
-        self.parts.metrics.plans_changed(self.plans.iter().count(), bytes);
+        self.parts.metrics.plans_changed(self.plans.iter().count(), self.plans.weight_bytes());
     }
 
     fn fail(&self, header: &Header, kind: FailureKind, reason: String) {
-        self.parts.metrics.request_failed(kind);
-        let Header { request, attempt, plan, .. } = *header;
-        (self.parts.failures)(RequestFailure { request, attempt, plan, kind, reason });
+        self.parts.failures.report(header, kind, reason);
     }
 
     fn enqueue(&mut self, job: Job) {
         if self.queue.len() >= QUEUE_MAX {
-            return self.fail(&job.header, FailureKind::Overloaded, format!("{QUEUE_MAX} requests wait already"));
+            return self.fail(
+                &job.header,
+                FailureKind::Overloaded,
+                format!("{QUEUE_MAX} requests wait already"),
+            );
         }
         self.queue.push_back(job);
         self.pump();
@@ -106,26 +106,6 @@ impl StageActor {
         }
         self.parts.metrics.queue_length(self.queue.len());
     }
-
-    /// Sends every value to everybody who needs it.
-    fn send_on(&self, outcome: &Outcome, arrays: Vec<Vec<f32>>) {
-        let Outcome { header, deadline, live, .. } = outcome;
-        let program = live.program();
-        let here = Node::Stage(live.stage);
-        for (value, array) in program.sent_values().into_iter().zip(arrays) {
-            let array = Arc::new(array);
-            for outlet in program.outlets.iter().filter(|outlet| outlet.value == value) {
-                let Some(route) = live.plan.route(here, outlet.to) else { continue };
-                let payload = activation::payload(route.encoding, &array, outlet.shape);
-                let checksum = codec::checksum(&payload);
-                let header = Header { value, encoding: route.encoding, checksum, ..header.clone() };
-                let parcel = Parcel { header, payload, deadline: *deadline };
-                if let Err(refused) = self.parts.links.send(&route.to, route.address, parcel) {
-                    self.fail(&refused.header, FailureKind::Overloaded, format!("the link to {} is full", route.to));
-                }
-            }
-        }
-    }
 }
 
 /// A first run on plain numbers: shows that the stage computes, and lets libtorch allocate before it matters.
@@ -137,7 +117,11 @@ fn canary(compute: &dyn Compute, plan: &Plan, stage: StageIndex) -> Result<(), S
     let inputs = program.inlets.iter().map(|inlet| vec![0.5; inlet.shape.elements()]).collect();
     let outputs = compute.run(program, 1, inputs).map_err(|failed| failed.to_string())?;
     let finite = outputs.iter().flatten().all(|number| number.is_finite());
-    if finite { Ok(()) } else { Err("the canary input gave numbers that are not finite; check the weights".to_owned()) }
+    if finite {
+        Ok(())
+    } else {
+        Err("the canary input gave numbers that are not finite; check the weights".to_owned())
+    }
 }
 
 impl Actor for StageActor {
@@ -157,7 +141,11 @@ impl Handler<ActivationArrived> for StageActor {
     fn handle(&mut self, ActivationArrived(arrived): ActivationArrived, _: &mut Self::Context) {
         let header = arrived.header;
         let Some(live) = self.plans.get(header.plan).cloned() else {
-            return self.fail(&header, FailureKind::StalePlan, format!("plan {} is not alive here", header.plan));
+            return self.fail(
+                &header,
+                FailureKind::StalePlan,
+                format!("plan {} is not alive here", header.plan),
+            );
         };
         let key = (header.request, header.attempt, header.plan);
         let value = (header.value, header.batch, arrived.values);
@@ -166,7 +154,11 @@ impl Handler<ActivationArrived> for StageActor {
             Offer::Waiting => {}
             Offer::Duplicate => tracing::debug!(request = %header.request, "value arrived twice"),
             Offer::BatchMismatch => {
-                self.fail(&header, FailureKind::Broken, "two tensors of one request differ in batch".to_owned());
+                self.fail(
+                    &header,
+                    FailureKind::Broken,
+                    "two tensors of one request differ in batch".to_owned(),
+                );
             }
             Offer::Full => {
                 self.fail(&header, FailureKind::Overloaded, "too many requests are half complete".to_owned());
@@ -184,7 +176,9 @@ impl StreamHandler<Outcome> for StageActor {
         let result = std::mem::replace(&mut outcome.result, Ok(Vec::new()));
         self.parts.metrics.executed(outcome.elapsed, result.is_ok());
         match result {
-            Ok(arrays) => self.send_on(&outcome, arrays),
+            Ok(arrays) => {
+                self.parts.outbound.send(&outcome.live, &outcome.header, outcome.deadline, arrays);
+            }
             Err(failed) => self.fail(&outcome.header, FailureKind::Broken, failed.to_string()),
         }
     }
@@ -234,15 +228,14 @@ impl Handler<ConnectPlan> for StageActor {
         let Some(live) = self.plans.get(id) else {
             return Box::pin(std::future::ready(Err(format!("plan {id} is not alive here"))));
         };
-        let here = Node::Stage(live.stage);
-        let outlets = live.program().outlets.iter();
-        let routes: Vec<_> = outlets.filter_map(|outlet| live.plan.route(here, outlet.to)).cloned().collect();
-        let connected: Vec<_> =
-            routes.iter().map(|route| self.parts.links.reach(&route.to, route.address)).collect();
+        let reached = self.parts.outbound.reach_all(live);
+        let peers =
+            routes(live).iter().map(|route| format!("{} at {}", route.to, route.address)).collect::<Vec<_>>();
         Box::pin(async move {
-            let all = tokio::time::timeout(CONNECT_TIMEOUT, futures_util::future::join_all(connected)).await;
-            let peers = || routes.iter().map(|r| format!("{} at {}", r.to, r.address)).collect::<Vec<_>>().join(", ");
-            all.map(drop).map_err(|_| format!("not all of {} were reached within {CONNECT_TIMEOUT:?}", peers()))
+            let all = tokio::time::timeout(CONNECT_TIMEOUT, reached).await;
+            all.map_err(|_| {
+                format!("not all of {} were reached within {CONNECT_TIMEOUT:?}", peers.join(", "))
+            })
         })
     }
 }
@@ -266,7 +259,7 @@ impl Handler<RetirePlan> for StageActor {
         for job in stale {
             self.fail(&job.header, FailureKind::StalePlan, format!("plan {id} was retired"));
         }
-        self.parts.links.keep_only(self.plans.iter().map(|live| &*live.plan));
+        self.parts.outbound.keep_only(self.plans.iter().map(|live| &*live.plan));
         self.publish_plans();
         tracing::info!(plan = %id, "plan retired");
     }
@@ -276,13 +269,13 @@ impl Handler<GetReport> for StageActor {
     type Result = MessageResult<GetReport>;
 
     fn handle(&mut self, _: GetReport, _: &mut Self::Context) -> Self::Result {
-        let links = self.parts.links.report();
+        let links = self.parts.outbound.report();
         self.parts.metrics.links(&links);
         let report = Report {
             executions: self.executions,
             compute_seconds: self.compute_time.as_secs_f64(),
             queue_length: self.queue.len() as u32,
-            weight_bytes: self.plans.iter().map(|live| live.compute.loaded().weight_bytes).sum(),
+            weight_bytes: self.plans.weight_bytes(),
             resident_bytes: crate::metrics::resident_bytes(),
             links,
         };

@@ -77,7 +77,8 @@ impl Gather {
         if partial.inputs.iter().any(Option::is_none) {
             return Offer::Waiting;
         }
-        let complete = self.waiting.remove(&key).map(|partial| partial.inputs.into_iter().flatten().collect());
+        let complete =
+            self.waiting.remove(&key).map(|partial| partial.inputs.into_iter().flatten().collect());
         complete.map_or(Offer::Waiting, Offer::Complete)
     }
 
@@ -102,14 +103,21 @@ mod tests {
     }
 
     fn program(values: &[u16]) -> StageProgram {
-        let inlet = |&value: &u16| Inlet { value: Value(value), shape: Shape::new(1, 1, 1), from: Node::Gateway };
+        let inlet =
+            |&value: &u16| Inlet { value: Value(value), shape: Shape::new(1, 1, 1), from: Node::Gateway };
         let inlets = values.iter().map(inlet).collect();
         StageProgram { stage: StageIndex(1), inlets, steps: vec![], outlets: vec![] }
     }
 
     fn offer(gather: &mut Gather, request: u128, value: u16, now: Instant) -> Offer {
         let deadline = now + Duration::from_secs(1);
-        gather.offer(now, key(request), (Value(value), 1, vec![f32::from(value)]), deadline, &program(&[4, 9]))
+        gather.offer(
+            now,
+            key(request),
+            (Value(value), 1, vec![f32::from(value)]),
+            deadline,
+            &program(&[4, 9]),
+        )
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use weir_shared::ids::{Attempt, PeerName, RequestId};
 use weir_shared::plan::{Inlet, Node, Plan, PlanId};
 use weir_shared::transport::activation::{self, Expected, Refusal};
-use weir_shared::transport::{Link, Parcel, PeerConnection, Transport, Undelivered};
+use weir_shared::transport::{Links, Parcel, PeerConnection, Transport, Undelivered};
 use weir_shared::wire::control::{FailureKind, RequestFailure};
 use weir_shared::wire::{Header, codec};
 
@@ -22,11 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Logits, or why there are none.
 pub type Answer = Result<Vec<f32>, RequestFailure>;
 
+/// The plans whose logits are welcome.
+type Plans = Rc<RefCell<BTreeMap<PlanId, Arc<Plan>>>>;
+
 /// The gateway of a test.
 pub struct Gateway {
     transport: Transport,
-    links: RefCell<HashMap<(PeerName, SocketAddr), Link>>,
-    plans: Rc<RefCell<BTreeMap<PlanId, Arc<Plan>>>>,
+    links: Links,
+    plans: Plans,
     failures: Failures,
     next: Cell<u128>,
 }
@@ -55,15 +58,19 @@ impl Failures {
 
 impl Gateway {
     pub fn start(transport: Transport) -> Self {
+        let failures = Failures::default();
+        let heard = failures.clone();
+        let undelivered =
+            move |Undelivered { header, kind, reason }| heard.heard(lost(&header, kind, reason));
         let gateway = Self {
+            links: Links::new(transport.clone(), Arc::new(undelivered)),
             transport,
-            links: RefCell::default(),
             plans: Rc::default(),
-            failures: Failures::default(),
+            failures,
             next: Cell::new(1),
         };
-        let (transport, plans, answers) =
-            (gateway.transport.clone(), gateway.plans.clone(), gateway.failures.clone());
+        let (transport, plans) = (gateway.transport.clone(), gateway.plans.clone());
+        let answers = gateway.failures.clone();
         actix_rt::spawn(async move {
             while let Some(incoming) = transport.accept().await {
                 let (plans, answers) = (plans.clone(), answers.clone());
@@ -87,9 +94,11 @@ impl Gateway {
         self.plans.borrow_mut().insert(plan.id(), Arc::new(plan.clone()));
     }
 
-    /// Takes none any more. Links stay, as those of a real gateway do while plans are switched.
+    /// Takes none any more, and closes the links that no other plan uses.
     pub fn forget(&self, plan: &Plan) {
-        self.plans.borrow_mut().remove(&plan.id());
+        let mut plans = self.plans.borrow_mut();
+        plans.remove(&plan.id());
+        self.links.keep_only(plans.values().map(Arc::as_ref));
     }
 
     /// Where workers tell failures.
@@ -112,8 +121,7 @@ impl Gateway {
     /// Completes when the worker that takes the images is connected.
     pub async fn connect(&self, plan: &Plan) {
         let (to, address, _) = entrance(plan);
-        let connected = self.with_link(&to, address, Link::connected);
-        connected.await;
+        self.links.reach(&to, address).await;
     }
 
     /// A number that no request has had.
@@ -150,19 +158,9 @@ impl Gateway {
         let (answer, answered) = oneshot::channel();
         self.failures.waiting.lock().unwrap().insert(request, answer);
         let parcel = Parcel { header, payload, deadline: Instant::now() + PATIENCE };
-        self.with_link(&to, address, |link| link.try_send(parcel)).unwrap();
+        self.links.send(&to, address, parcel).unwrap();
         let answered = tokio::time::timeout(PATIENCE, answered).await;
         answered.expect("the request was answered neither with logits nor with a failure").unwrap()
-    }
-
-    fn with_link<T>(&self, to: &PeerName, address: SocketAddr, act: impl FnOnce(&Link) -> T) -> T {
-        let mut links = self.links.borrow_mut();
-        let link = links.entry((to.clone(), address)).or_insert_with(|| {
-            let failures = self.failures.clone();
-            let undelivered = move |Undelivered { header, kind, reason }| failures.heard(lost(&header, kind, reason));
-            Link::open(self.transport.clone(), to.clone(), address, Arc::new(undelivered))
-        });
-        act(link)
     }
 }
 
@@ -173,21 +171,23 @@ fn lost(header: &Header, kind: FailureKind, reason: String) -> RequestFailure {
 
 /// Who takes the images of a plan, where, and as which value.
 fn entrance(plan: &Plan) -> (PeerName, SocketAddr, Inlet) {
-    let inlets = plan.programs().iter().flat_map(|program| {
-        program.inlets.iter().map(|inlet| (Node::Stage(program.stage), *inlet))
-    });
+    let inlets = plan
+        .programs()
+        .iter()
+        .flat_map(|program| program.inlets.iter().map(|inlet| (Node::Stage(program.stage), *inlet)));
     let (stage, inlet) = inlets.into_iter().find(|(_, inlet)| inlet.from == Node::Gateway).unwrap();
     let route = plan.route(Node::Gateway, stage).unwrap();
     (route.to.clone(), route.address, inlet)
 }
 
 /// Reads logits off one connection.
-async fn serve(peer: PeerConnection, plans: Rc<RefCell<BTreeMap<PlanId, Arc<Plan>>>>, answers: Failures) {
+async fn serve(peer: PeerConnection, plans: Plans, answers: Failures) {
     while let Ok(mut stream) = peer.connection.accept_uni().await {
         let (plans, answers, from) = (plans.clone(), answers.clone(), peer.peer.clone());
         actix_rt::spawn(async move {
             let expect = |header: &Header| {
-                let plan = plans.borrow().get(&header.plan).cloned().ok_or(Refusal::StalePlan(header.plan))?;
+                let plan =
+                    plans.borrow().get(&header.plan).cloned().ok_or(Refusal::StalePlan(header.plan))?;
                 let from = plan.node(&from).ok_or(Refusal::NotInPlan)?;
                 let encoding = plan.route(from, Node::Gateway).ok_or(Refusal::NotInPlan)?.encoding;
                 let shape = plan.draft().network.network().logits();
@@ -195,7 +195,9 @@ async fn serve(peer: PeerConnection, plans: Rc<RefCell<BTreeMap<PlanId, Arc<Plan
             };
             match activation::receive(&mut stream, expect).await {
                 Ok(logits) => answers.answer(logits.header.request, Ok(logits.values)),
-                Err(error) => panic!("the gateway was sent what it cannot read: {}", weir_shared::chain(&error)),
+                Err(error) => {
+                    panic!("the gateway was sent what it cannot read: {}", weir_shared::chain(&error))
+                }
             }
         });
     }

@@ -8,26 +8,30 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod gateway;
-mod peers;
+pub mod peers;
 mod reference;
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
+use futures_util::future::join_all;
 use weir_shared::arch::LayerId;
 use weir_shared::ids::{Epoch, PeerName, Term, WorkerId};
-use weir_shared::plan::{ActiveSet, Encoding, Partition, Plan, PlanDraft, PlanId, Route, StageAssignment};
+use weir_shared::plan::{
+    ActiveSet, Encoding, Partition, Plan, PlanDraft, PlanHash, PlanId, Route, StageAssignment,
+};
 use weir_shared::plan::{Dataflow, Node, StageProgram, plan::BatchNorm};
-use weir_shared::wire::control::{LinkReport, Report, RequestFailure};
+use weir_shared::transport::Protocol;
+use weir_shared::wire::control::{LinkReport, Loaded, Report, RequestFailure};
 use weir_worker::loader::{CheckpointLoader, prepare_thread};
 use weir_worker::pipeline::{Parts, Pipeline};
 use weir_worker::resnet::threads;
-use weir_worker::stage::{ConnectPlan, GetReport, PreparePlan, RetirePlan, StageActor};
+use weir_worker::stage::{ConnectPlan, GetReport, PreparePlan, RetirePlan};
 
 pub use gateway::Gateway;
-pub use peers::{Peers, ask_for};
+pub use peers::{Dialled, Peers};
 pub use reference::Reference;
 
 /// One thread for each worker's libtorch, as on a board with one core to spare.
@@ -98,7 +102,8 @@ impl Cluster {
         let layers = Partition::new(network, cuts).unwrap().stages(network);
         let programs = StageProgram::derive(&Dataflow::new(network, active), &layers);
         let workers: Vec<&Pipeline> = workers.iter().map(|&number| &self.workers[number]).collect();
-        let assign = |(layers, worker): (_, &&Pipeline)| StageAssignment { layers, worker: worker.worker.clone() };
+        let assign =
+            |(layers, worker): (_, &&Pipeline)| StageAssignment { layers, worker: worker.worker.clone() };
         let stages = layers.into_iter().zip(&workers).map(assign).collect();
         PlanDraft {
             id: PlanId { term: Term(1), epoch: self.next_epoch() },
@@ -122,12 +127,12 @@ impl Cluster {
 
     /// A route for each pair of nodes between which a value travels, and no more.
     fn routes(&self, workers: &[&Pipeline], programs: &[StageProgram]) -> Vec<Route> {
-        let inlets = programs.iter().flat_map(|program| {
-            program.inlets.iter().map(|inlet| (inlet.from, Node::Stage(program.stage)))
-        });
-        let outlets = programs.iter().flat_map(|program| {
-            program.outlets.iter().map(|outlet| (Node::Stage(program.stage), outlet.to))
-        });
+        let inlets = programs
+            .iter()
+            .flat_map(|program| program.inlets.iter().map(|inlet| (inlet.from, Node::Stage(program.stage))));
+        let outlets = programs
+            .iter()
+            .flat_map(|program| program.outlets.iter().map(|outlet| (Node::Stage(program.stage), outlet.to)));
         let edges: std::collections::BTreeSet<_> = inlets.chain(outlets).collect();
         let peer = |node| match node {
             Node::Gateway => (self.peers.gateway(), self.gateway.address()),
@@ -143,19 +148,39 @@ impl Cluster {
         edges.into_iter().map(route).collect()
     }
 
+    /// Where a worker accepts activations, and as whom.
+    pub fn address(&self, name: &str) -> (PeerName, SocketAddr) {
+        let worker = self.worker(name);
+        (worker.worker.peer(), worker.address)
+    }
+
+    /// Dials a worker as `peer`, from a socket of its own.
+    pub async fn dial_as(&self, peer: &PeerName, worker: &str) -> Dialled {
+        let (to, address) = self.address(worker);
+        let transport = self.peers.bind(peer);
+        let link = transport.connect(&to, address, Protocol::Data).await.unwrap();
+        Dialled { link, transport }
+    }
+
+    /// Has one worker prepare a plan.
+    pub async fn prepare(&self, worker: &str, plan: &Plan) -> Result<(PlanHash, Loaded), String> {
+        self.worker(worker).stage.send(PreparePlan(plan.clone())).await.unwrap()
+    }
+
+    /// Has one worker reach the peers that a plan sends to.
+    pub async fn connect(&self, worker: &str, plan: &Plan) -> Result<(), String> {
+        self.worker(worker).stage.send(ConnectPlan(plan.id())).await.unwrap()
+    }
+
     /// Prepares and connects a plan on every worker that has a stage, and lets the gateway use it.
     pub async fn deploy(&self, plan: &Plan) {
-        let stages = || plan.draft().stages.iter().map(|stage| self.stage(&stage.worker));
-        let prepared = stages().map(|stage| stage.send(PreparePlan(plan.clone())));
-        for prepared in futures_util::future::join_all(prepared).await {
-            let (hash, loaded) = prepared.unwrap().unwrap();
-            assert_eq!(hash, plan.hash());
-            assert!(loaded.weight_bytes > 0 || plan.draft().stages.len() > 1);
+        let workers = || plan.draft().stages.iter().map(|stage| stage.worker.as_str());
+        for prepared in join_all(workers().map(|worker| self.prepare(worker, plan))).await {
+            assert_eq!(prepared.unwrap().0, plan.hash());
         }
         self.gateway.learn(plan);
-        let connected = stages().map(|stage| stage.send(ConnectPlan(plan.id())));
-        for connected in futures_util::future::join_all(connected).await {
-            connected.unwrap().unwrap();
+        for connected in join_all(workers().map(|worker| self.connect(worker, plan))).await {
+            connected.unwrap();
         }
         self.gateway.connect(plan).await;
     }
@@ -163,13 +188,9 @@ impl Cluster {
     /// Retires a plan everywhere.
     pub async fn retire(&self, plan: &Plan) {
         for stage in &plan.draft().stages {
-            self.stage(&stage.worker).send(RetirePlan(plan.id())).await.unwrap();
+            self.worker(stage.worker.as_str()).stage.send(RetirePlan(plan.id())).await.unwrap();
         }
         self.gateway.forget(plan);
-    }
-
-    fn stage(&self, worker: &WorkerId) -> &Addr<StageActor> {
-        &self.worker(worker.as_str()).stage
     }
 
     /// Sends `batch` images through `plan` and checks that the answer is the whole network's, to the last bit.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use weir_shared::ids::{PeerName, Role};
-use weir_shared::transport::{Authority, Identity, PeerConnection, Protocol, Transport};
+use weir_shared::transport::{Authority, Identity, PeerConnection, Transport};
 
 /// Loopback; the system chooses the port.
 pub const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
@@ -54,29 +54,27 @@ impl Peers {
 
     /// A socket of `peer`, with a certificate of this authority.
     pub fn bind(&self, peer: &PeerName) -> Transport {
-        bind(&self.identity(peer))
-    }
-
-    /// Dials a worker as `peer` from a socket of its own.
-    pub async fn dial(&self, peer: &PeerName, to: (&PeerName, SocketAddr)) -> Dialled {
-        let transport = self.bind(peer);
-        let link = transport.connect(to.0, to.1, Protocol::Data).await.unwrap();
-        Dialled { link, _transport: transport }
+        Transport::bind(&self.identity(peer), ANY_PORT, Default::default()).unwrap()
     }
 }
 
 /// A connection without manners: whoever holds it writes what it likes.
 pub struct Dialled {
     pub link: PeerConnection,
-    _transport: Transport,
+    pub transport: Transport,
 }
 
-pub fn bind(identity: &Identity) -> Transport {
-    Transport::bind(identity, ANY_PORT, Default::default()).unwrap()
+impl Dialled {
+    /// Writes `bytes` on a stream of their own and ends it. The other side may stop reading at any time.
+    pub async fn write(&self, bytes: &[u8]) {
+        let mut stream = self.link.connection.open_uni().await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.finish();
+    }
 }
 
 /// Why the other side closed `link`: the application's code and its reason.
-pub async fn ask_for(link: &PeerConnection) -> (u64, String) {
+pub async fn close_of(link: &PeerConnection) -> (u64, String) {
     let closed = tokio::time::timeout(Duration::from_secs(5), link.connection.closed()).await;
     match closed.expect("the connection stays open") {
         quinn::ConnectionError::ApplicationClosed(close) => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::views::{LinksDocument, PlanDocument, WorkersDocument};
@@ -18,6 +19,12 @@ const ANSWER_MAX_BYTES: usize = 4 << 20;
 pub struct AdminClient {
     base: Url,
     http: reqwest::Client,
+}
+
+/// `GET /api/v1/version`, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct VersionAnswer {
+    release: String,
 }
 
 /// Why there is no answer.
@@ -133,6 +140,15 @@ impl AdminClient {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The orchestrator's release.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn release(&self) -> Result<String, AdminError> {
+        let version: VersionAnswer = self.get("/api/v1/version").await?;
+        Ok(version.release)
     }
 
     /// Whatever JSON is at `path`.
