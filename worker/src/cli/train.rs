@@ -68,7 +68,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value = "distil")]
     subnetwork: Subnetwork,
     /// Which statistics normalise a sub-network that is distilled.
-    #[arg(long, value_enum, default_value = "running")]
+    #[arg(long, value_enum, default_value = "batch")]
     subnetwork_statistics: SubnetworkStatistics,
     /// Share of the run before the first sub-network.
     #[arg(long, value_name = "X", default_value_t = 0.4)]

@@ -60,9 +60,10 @@ pub enum Subnetwork {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum SubnetworkStatistics {
-    /// The whole network's running ones: those that it is served with.
+    /// The whole network's running ones: those that it is served with. Keeps the whole network best, but what the
+    /// sub-networks learn is learnt slowly.
     Running,
-    /// Those of its own batch. Learns faster, but for statistics that serving does not have.
+    /// Those of its own batch. Keeps sub-networks best, at some cost to the whole network.
     Batch,
 }
 
