@@ -9,13 +9,13 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
 use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::{PeerName, Role, Term};
 use weir_shared::transport::{
-    BindError, Identity, Links, OnUndelivered, Protocol, Settings, Transport, Undelivered,
+    Admitted, BindError, Identity, Links, OnUndelivered, Protocol, Settings, Transport, Undelivered,
 };
 use weir_shared::wire::control::RequestFailure;
 
@@ -23,7 +23,7 @@ use crate::admin::{self, AdminState};
 use crate::cluster::SessionId;
 use crate::gateway::messages::{Drain, RequestFailed};
 use crate::gateway::oip::{self, ModelInfo};
-use crate::gateway::{GatewayActor, GatewayBackend, GatewayParts, ReplyInbound};
+use crate::gateway::{Admission, GatewayActor, GatewayBackend, GatewayParts, ReplyInbound};
 use crate::metrics::Metrics;
 use crate::planner::LinkMap;
 use crate::session::WorkerSession;
@@ -65,6 +65,7 @@ pub struct Config {
 pub struct Orchestrator {
     transport: Transport,
     gateway: Addr<GatewayActor>,
+    supervisor: Addr<Supervisor>,
     servers: Vec<ServerHandle>,
     /// Where workers are accepted.
     pub quic_address: SocketAddr,
@@ -101,6 +102,9 @@ const HTTP_THREADS: usize = 2;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often the actors are looked at. A panic costs an actor for good, so this is how long nobody notices.
+const WATCH: Duration = Duration::from_millis(250);
+
 impl Orchestrator {
     /// Starts an orchestrator on the current actix system.
     ///
@@ -118,7 +122,7 @@ impl Orchestrator {
         let metrics = Arc::new(Metrics::new()?);
         let (statistics, occupied) = (Arc::default(), Arc::default());
         let (plans, known_plans) = watch::channel(Arc::default());
-        let (publish_ready, ready) = watch::channel(false);
+        let (publish_admission, admission) = watch::channel(Admission::NoPlan);
 
         let gateway = GatewayActor::create(|context| {
             GatewayActor::new(GatewayParts {
@@ -126,7 +130,7 @@ impl Orchestrator {
                 capacity: config.max_in_flight,
                 deadline: config.deadline,
                 plans,
-                ready: publish_ready,
+                admission: publish_admission,
                 occupied: Arc::clone(&occupied),
                 statistics: Arc::clone(&statistics),
                 metrics: metrics.clone(),
@@ -139,29 +143,48 @@ impl Orchestrator {
             source: config.source,
             first_workers: config.first_workers,
             links: config.links,
-            gateway_peer: (name.clone(), config.advertise.unwrap_or(quic_address)),
+            gateway_name: name.clone(),
+            gateway_address: config.advertise.unwrap_or(quic_address),
             gateway: gateway.clone(),
             max_batch: config.max_batch,
             drain_max: config.deadline,
             metrics: metrics.clone(),
         })
         .start();
-        let replies = ReplyInbound { plans: known_plans, gateway: gateway.clone(), metrics: metrics.clone() };
+        let replies = ReplyInbound {
+            plans: known_plans,
+            gateway: gateway.clone(),
+            metrics: metrics.clone(),
+            admitted: Admitted::default(),
+        };
         actix_rt::spawn(accept(transport.clone(), supervisor.clone(), replies, metrics.clone()));
 
         let backend = GatewayBackend {
             gateway: gateway.clone(),
             model: Arc::new(model(config.network, config.max_batch)),
-            ready: ready.clone(),
+            admission: admission.clone(),
             occupied,
             capacity: config.max_in_flight,
+            // Some more than are admitted: those are being read or written while others compute.
+            places: Arc::new(Semaphore::new(
+                config.max_in_flight.saturating_mul(2).min(Semaphore::MAX_PERMITS),
+            )),
             metrics: metrics.clone(),
             statistics,
         };
-        let state = AdminState { supervisor, gateway: gateway.clone(), name, ready, metrics };
+        let state =
+            AdminState { supervisor: supervisor.clone(), gateway: gateway.clone(), name, admission, metrics };
         let servers = vec![serve_inference(http, backend)?, serve_admin(admin, state)?];
         tracing::info!(quic = %quic_address, http = %http_address, admin = %admin_address, "orchestrator started");
-        Ok(Self { transport, gateway, servers, quic_address, http_address, admin_address })
+        Ok(Self { transport, gateway, supervisor, servers, quic_address, http_address, admin_address })
+    }
+
+    /// Completes when the gateway or the supervisor is gone. An orchestrator without one of them is of no use, and
+    /// whoever started the process should start it again.
+    pub async fn failed(&self) {
+        while self.gateway.connected() && self.supervisor.connected() {
+            tokio::time::sleep(WATCH).await;
+        }
     }
 
     /// Admits nothing more, lets admitted requests finish, tells the peers, and closes.
@@ -202,7 +225,13 @@ fn undelivered(gateway: Addr<GatewayActor>) -> OnUndelivered {
     Arc::new(move |Undelivered { header, kind, reason }| {
         let (request, attempt, plan) = (header.request, header.attempt, header.plan);
         // One small note for each admitted request at most, and those are bounded.
-        gateway.do_send(RequestFailed(RequestFailure { request, attempt, plan, kind, reason }));
+        gateway.do_send(RequestFailed(RequestFailure {
+            request,
+            attempt,
+            plan,
+            kind,
+            reason: reason.into(),
+        }));
     })
 }
 

@@ -82,10 +82,16 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let config = config(args)?;
     actix_rt::System::new().block_on(async move {
         let orchestrator = Orchestrator::start(config)?;
-        weir_shared::signal::terminated().await.context("cannot listen for signals")?;
+        let failed = tokio::select! {
+            signal = weir_shared::signal::terminated() => {
+                signal.context("cannot listen for signals")?;
+                None
+            }
+            () = orchestrator.failed() => Some(anyhow::anyhow!("an essential actor died; the log says why")),
+        };
         tracing::info!("stopping");
         orchestrator.stop().await;
-        Ok(())
+        failed.map_or(Ok(()), Err)
     })
 }
 
@@ -93,6 +99,7 @@ fn config(args: &Args) -> anyhow::Result<Config> {
     let identity = Identity::load(&args.certs)?;
     let checkpoint = Checkpoint::open(&args.weights)?;
     let network = checkpoint.spec(args.arch)?;
+    checkpoint.check(&network.network())?;
     let source = match &args.plan {
         Some(path) => {
             let file = PlanFile::parse(&read(path)?, &network.network());
@@ -130,10 +137,18 @@ fn read(path: &Path) -> anyhow::Result<String> {
 
 /// The digests of the checkpoint as it is now; where a manifest lies beside it, both must agree.
 fn manifest(checkpoint: &Checkpoint, network: weir_shared::arch::NetworkSpec) -> anyhow::Result<Manifest> {
-    let found = Manifest::compute(checkpoint, &network)?;
     let beside = Manifest::beside(checkpoint.path());
-    if beside.exists() {
-        Manifest::load(&beside)?.verify(checkpoint)?;
+    if !beside.exists() {
+        return Ok(Manifest::compute(checkpoint, &network)?);
     }
-    Ok(found)
+    let manifest = Manifest::load(&beside)?;
+    manifest.verify(checkpoint)?;
+    anyhow::ensure!(
+        manifest.network == network,
+        "{} describes {}, not {}; give the --arch of the checkpoint",
+        beside.display(),
+        manifest.network.arch(),
+        network.arch()
+    );
+    Ok(manifest)
 }

@@ -20,7 +20,7 @@ pub struct Metrics {
     request_seconds: HistogramVec,
     in_flight: IntGauge,
     retries: IntCounter,
-    duplicate_replies: IntCounter,
+    unexpected_replies: IntCounter,
     refused: IntCounterVec,
     plan_epoch: IntGauge,
     plan_term: IntGauge,
@@ -62,7 +62,7 @@ impl Metrics {
             request_seconds,
             in_flight: gauge(names::REQUESTS_IN_FLIGHT, "Requests admitted and not yet answered.")?,
             retries: counter(names::RETRIES, "Attempts beyond the first.")?,
-            duplicate_replies: counter(names::DUPLICATE_REPLIES, "Replies dropped because one came before.")?,
+            unexpected_replies: counter(names::UNEXPECTED_REPLIES, "Replies that nobody waited for.")?,
             refused: counters(names::REFUSED, "Connections refused.", "reason")?,
             plan_epoch: gauge(names::PLAN_EPOCH, "Epoch of the committed plan.")?,
             plan_term: gauge(names::PLAN_TERM, "Term of this orchestrator.")?,
@@ -89,9 +89,9 @@ impl Metrics {
         self.retries.inc_by(retries.saturating_sub(self.retries.get()));
     }
 
-    /// A reply came for a request that was answered before.
-    pub fn duplicate_reply(&self) {
-        self.duplicate_replies.inc();
+    /// A reply came for which nobody waits.
+    pub fn unexpected_reply(&self) {
+        self.unexpected_replies.inc();
     }
 
     /// A peer was refused.

@@ -130,7 +130,7 @@ fn stub(answers: &'static [(&'static str, u16, &'static str)]) -> String {
 }
 
 const PLAN: &str = r#"{"term":3,"epoch":2,"hash":"ab12cd34ef56","network":"resnet20","active_off":"F:layer2.1",
-    "batch_norm":"folded","max_batch":8,"stages":[{"index":0,"worker":"camera","layers":{"start":0,"end":29},
+    "batch_norm":"folded","max_batch":8,"admitting":true,"stages":[{"index":0,"worker":"camera","layers":{"start":0,"end":29},
     "first":"stem","last":"head","macs":40813184,"weight_bytes":1088616,"bypassed":false}],
     "routes":[{"from":"main","to":"camera","address":"127.0.0.1:4001","encoding":"f32"}],"added_later":1}"#;
 

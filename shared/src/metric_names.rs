@@ -39,8 +39,8 @@ pub const REQUEST_SECONDS: &str = "weir_request_duration_seconds";
 pub const REQUESTS_IN_FLIGHT: &str = "weir_requests_in_flight";
 /// Attempts beyond the first.
 pub const RETRIES: &str = "weir_request_retries_total";
-/// Replies that came for a request that was already answered, and were dropped.
-pub const DUPLICATE_REPLIES: &str = "weir_duplicate_replies_total";
+/// Replies that nobody waited for, because the request was answered before or given up. They are dropped.
+pub const UNEXPECTED_REPLIES: &str = "weir_unexpected_replies_total";
 
 /// Epoch of the committed plan; 0 before the first.
 pub const PLAN_EPOCH: &str = "weir_plan_epoch";

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Addr;
 use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::PeerName;
 use weir_shared::transport::{Identity, Settings, Transport};
@@ -11,7 +12,7 @@ use weir_shared::transport::{Identity, Settings, Transport};
 use crate::admin::{self, AdminState};
 use crate::control::{Control, Outbox};
 use crate::pipeline::{Parts, Pipeline, PipelineError};
-use crate::stage::LoadStage;
+use crate::stage::{LoadStage, StageActor};
 
 /// What a worker is told at its start.
 pub struct Config {
@@ -38,6 +39,7 @@ pub struct Config {
 /// A worker that runs.
 pub struct Worker {
     transport: Transport,
+    stage: Addr<StageActor>,
     admin: actix_web::dev::ServerHandle,
     /// Where activations are accepted.
     pub data_address: SocketAddr,
@@ -64,6 +66,9 @@ pub enum StartError {
 /// A handshake that nobody answers would otherwise take three of its probe timeouts to die, 3 s in all.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How often the stage actor is looked at. A panic costs an actor for good, so this is how long nobody notices.
+const WATCH: Duration = Duration::from_millis(250);
+
 impl Worker {
     /// Starts a worker on the current actix system. `prepare_thread` runs first on the compute thread.
     ///
@@ -81,6 +86,7 @@ impl Worker {
         };
         let Pipeline { worker, transport, address, stage, plans, metrics } =
             Pipeline::start(parts, prepare_thread)?;
+        let watched = stage.clone();
         let control = Control {
             transport: transport.clone(),
             orchestrator: config.orchestrator,
@@ -95,7 +101,15 @@ impl Worker {
         let admin = server.handle();
         actix_rt::spawn(server);
         tracing::info!(%worker, data = %address, admin = %admin_address, "worker started");
-        Ok(Self { transport, admin, data_address: address, admin_address })
+        Ok(Self { transport, stage: watched, admin, data_address: address, admin_address })
+    }
+
+    /// Completes when the stage actor is gone. A worker without it is of no use, and whoever started the process
+    /// should start it again.
+    pub async fn failed(&self) {
+        while self.stage.connected() {
+            tokio::time::sleep(WATCH).await;
+        }
     }
 
     /// Tells the peers and closes.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::watch;
 use weir_shared::ids::{PeerName, WorkerId};
-use weir_shared::transport::{BindError, Identity, Settings, Transport};
+use weir_shared::transport::{Admitted, BindError, Identity, Settings, Transport};
 
 use crate::inbound::Inbound;
 use crate::metrics::Metrics;
@@ -90,8 +90,13 @@ impl Pipeline {
             metrics: metrics.clone(),
         };
         let stage = StageActor::launch(stage, prepare_thread)?;
-        let inbound =
-            Inbound { plans: plans.clone(), stage: stage.clone(), failures, metrics: metrics.clone() };
+        let inbound = Inbound {
+            plans: plans.clone(),
+            stage: stage.clone(),
+            failures,
+            metrics: metrics.clone(),
+            admitted: Admitted::default(),
+        };
         actix_rt::spawn(inbound.run(transport.clone()));
         Ok(Self { worker, transport, address, stage, plans, metrics })
     }

@@ -13,8 +13,8 @@ use weir_shared::ids::PeerName;
 use weir_shared::wire::PROTOCOL_VERSION;
 
 use super::views::{LinkDocument, LinksDocument, PlanDocument, WorkersDocument};
-use crate::gateway::GatewayActor;
 use crate::gateway::messages::GetLinks;
+use crate::gateway::{Admission, GatewayActor};
 use crate::metrics::Metrics;
 use crate::supervisor::{GetStatus, Status, Supervisor};
 
@@ -28,7 +28,7 @@ pub struct AdminState {
     /// This process's name.
     pub name: PeerName,
     /// Whether requests are admitted.
-    pub ready: watch::Receiver<bool>,
+    pub admission: watch::Receiver<Admission>,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -80,10 +80,14 @@ async fn livez() -> HttpResponse {
 }
 
 async fn readyz(state: Data<AdminState>) -> HttpResponse {
-    if *state.ready.borrow() {
-        HttpResponse::Ok().body("ok\n")
-    } else {
-        HttpResponse::ServiceUnavailable().body("no plan is committed, or the process is shutting down\n")
+    let unavailable = |why: &str| HttpResponse::ServiceUnavailable().body(format!("{why}\n"));
+    if !state.supervisor.connected() || !state.gateway.connected() {
+        return unavailable("an essential actor is gone; the process is about to end");
+    }
+    match *state.admission.borrow() {
+        Admission::Open => HttpResponse::Ok().body("ok\n"),
+        Admission::NoPlan => unavailable("no plan is committed, or the one that is has lost a worker"),
+        Admission::Draining => unavailable("the process is shutting down"),
     }
 }
 
@@ -97,7 +101,9 @@ async fn version() -> HttpResponse {
 
 async fn plan(state: Data<AdminState>) -> HttpResponse {
     match status(&state).await {
-        Ok(Status { plan: Some(plan), .. }) => HttpResponse::Ok().json(PlanDocument::new(&plan)),
+        Ok(Status { plan: Some(plan), admitting, .. }) => {
+            HttpResponse::Ok().json(PlanDocument::new(&plan, admitting))
+        }
         Ok(Status { last_abort, .. }) => {
             let why =
                 last_abort.map_or_else(String::new, |reason| format!(" The last attempt failed: {reason}"));

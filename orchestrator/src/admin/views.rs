@@ -27,6 +27,8 @@ pub struct PlanDocument {
     pub batch_norm: weir_shared::plan::plan::BatchNorm,
     /// The most samples in one request.
     pub max_batch: u16,
+    /// Whether requests are admitted on it; not while it lacks a worker.
+    pub admitting: bool,
     /// Stages in order.
     pub stages: Vec<StageDocument>,
     /// Links that the plan uses.
@@ -96,6 +98,8 @@ pub struct WorkerDocument {
     pub threads: u16,
     /// Its release.
     pub release: String,
+    /// Why plans are made without it for now.
+    pub left_out: Option<String>,
     /// Its stage in the committed plan.
     pub stage: Option<u16>,
     /// Stage executions since its start.
@@ -141,8 +145,8 @@ pub struct LinkDocument {
 }
 
 impl PlanDocument {
-    /// The document of a plan.
-    pub fn new(plan: &Plan) -> Self {
+    /// The document of a plan, and whether requests are `admitting` on it.
+    pub fn new(plan: &Plan, admitting: bool) -> Self {
         let draft = plan.draft();
         let network = draft.network.network();
         let stages = draft.stages.iter().zip(plan.programs()).zip(0u16..);
@@ -180,6 +184,7 @@ impl PlanDocument {
             active_off: draft.active.describe(&network),
             batch_norm: draft.batch_norm,
             max_batch: draft.max_batch,
+            admitting,
             stages: stages.map(stage).collect(),
             routes: draft.routes.iter().map(route).collect(),
         }
@@ -196,7 +201,12 @@ impl WorkersDocument {
                 state: if view.is_connected() { "connected" } else { "lost" }.to_owned(),
                 address: view.hello.data_address,
                 threads: view.hello.threads,
-                release: view.hello.release.clone(),
+                release: view.hello.release.to_string(),
+                left_out: view
+                    .blame
+                    .as_ref()
+                    .filter(|blame| blame.until > now)
+                    .map(|blame| blame.reason.clone()),
                 stage: plan.and_then(|plan| plan.stage_of(worker)).map(|stage| stage.0),
                 executions: report.executions,
                 compute_seconds: report.compute_seconds,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use weir_shared::ids::{PeerName, WorkerId};
 use weir_shared::plan::{Plan, PlanId};
@@ -23,9 +23,38 @@ pub struct WorkerView {
     pub presence: Presence,
     /// How it introduced itself.
     pub hello: Hello,
+    /// Where it reaches the gateway.
+    pub gateway_address: SocketAddr,
     /// Its last readings, and when they came.
     pub report: Option<(Report, Instant)>,
+    /// Why plans are made without it for now.
+    pub blame: Option<Blame>,
 }
+
+/// A worker that made a rollout fail is left out for a while, so that it does not stop the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blame {
+    /// What went wrong, for people.
+    pub reason: String,
+    /// When it is tried again.
+    pub until: Instant,
+    pause: Duration,
+}
+
+/// A worker that a plan may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub worker: WorkerId,
+    /// Where other peers reach it.
+    pub address: SocketAddr,
+    /// Where it reaches the gateway.
+    pub gateway_address: SocketAddr,
+}
+
+/// How long a worker is left out after its first failure; doubled after each further one, up to the most.
+const PAUSE_FIRST: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(320);
 
 /// Whether a worker is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +71,15 @@ pub struct SessionId(pub u64);
 
 impl Cluster {
     /// A worker has opened a session.
-    pub fn joined(&mut self, worker: WorkerId, session: SessionId, hello: Hello) {
-        let view = WorkerView { presence: Presence::Connected(session), hello, report: None };
+    pub fn joined(
+        &mut self,
+        worker: WorkerId,
+        session: SessionId,
+        hello: Hello,
+        gateway_address: SocketAddr,
+    ) {
+        let presence = Presence::Connected(session);
+        let view = WorkerView { presence, hello, gateway_address, report: None, blame: None };
         self.workers.insert(worker, view);
     }
 
@@ -67,7 +103,7 @@ impl Cluster {
 
     /// A worker holds a plan from now on.
     pub fn prepared(&mut self, worker: &WorkerId, plan: PlanId) {
-        if let Some(view) = self.workers.get_mut(worker) {
+        if let Some(view) = self.workers.get_mut(worker).filter(|view| !view.hello.live.contains(&plan)) {
             view.hello.live.push(plan);
         }
     }
@@ -79,10 +115,31 @@ impl Cluster {
         }
     }
 
-    /// Workers with a session and where they are reached, by name.
-    pub fn connected(&self) -> impl Iterator<Item = (&WorkerId, SocketAddr)> {
-        let connected = self.workers.iter().filter(|(_, view)| view.is_connected());
-        connected.map(|(worker, view)| (worker, view.hello.data_address))
+    /// A worker made a rollout fail.
+    pub fn blamed(&mut self, now: Instant, worker: &WorkerId, reason: &str) {
+        if let Some(view) = self.workers.get_mut(worker) {
+            let pause = view.blame.as_ref().map_or(PAUSE_FIRST, |blame| (blame.pause * 2).min(PAUSE_MAX));
+            view.blame = Some(Blame { reason: reason.to_owned(), until: now + pause, pause });
+        }
+    }
+
+    /// Workers with a session, by name.
+    pub fn connected(&self) -> impl Iterator<Item = (&WorkerId, &WorkerView)> {
+        self.workers.iter().filter(|(_, view)| view.is_connected())
+    }
+
+    /// The workers that a plan may use, by name: connected, and not left out for now. If all are to be left out, all
+    /// are tried.
+    pub fn members(&self, now: Instant) -> Vec<Member> {
+        let member = |(worker, view): (&WorkerId, &WorkerView)| view.member(worker);
+        let trusted = |view: &WorkerView| view.blame.as_ref().is_none_or(|blame| blame.until <= now);
+        let members: Vec<_> = self.connected().filter(|(_, view)| trusted(view)).map(member).collect();
+        if members.is_empty() { self.connected().map(member).collect() } else { members }
+    }
+
+    /// The worker of that name, if it is connected.
+    pub fn member(&self, worker: &WorkerId) -> Option<Member> {
+        self.workers.get(worker).filter(|view| view.is_connected()).map(|view| view.member(worker))
     }
 
     /// Every worker that has been seen.
@@ -100,8 +157,7 @@ impl Cluster {
 
     /// The readings of all links on which connected workers send.
     pub fn links(&self) -> impl Iterator<Item = (PeerName, &LinkReport)> {
-        let connected = self.workers.iter().filter(|(_, view)| view.is_connected());
-        connected.flat_map(|(worker, view)| {
+        self.connected().flat_map(|(worker, view)| {
             let links = view.report.iter().flat_map(|(report, _)| &report.links);
             links.map(move |link| (worker.peer(), link))
         })
@@ -109,6 +165,14 @@ impl Cluster {
 }
 
 impl WorkerView {
+    fn member(&self, worker: &WorkerId) -> Member {
+        Member {
+            worker: worker.clone(),
+            address: self.hello.data_address,
+            gateway_address: self.gateway_address,
+        }
+    }
+
     /// Whether the worker has a session.
     pub const fn is_connected(&self) -> bool {
         matches!(self.presence, Presence::Connected(_))
@@ -133,14 +197,20 @@ mod tests {
 
     fn hello(live: Vec<PlanId>) -> Hello {
         let data_address = "127.0.0.1:1".parse().unwrap();
-        Hello { protocol: 1, release: String::new(), data_address, threads: 1, term: Term(1), live }
+        Hello { release: "".into(), data_address, threads: 1, term: Term(1), live }
+    }
+
+    fn join(cluster: &mut Cluster, worker: &str, session: u64, live: Vec<PlanId>) {
+        let hello = hello(live);
+        let gateway = hello.data_address;
+        cluster.joined(worker.parse().unwrap(), SessionId(session), hello, gateway);
     }
 
     #[test]
     fn the_end_of_an_old_session_is_not_the_end_of_the_worker() {
         let (mut cluster, a): (_, WorkerId) = (Cluster::default(), "a".parse().unwrap());
-        cluster.joined(a.clone(), SessionId(1), hello(vec![]));
-        cluster.joined(a.clone(), SessionId(2), hello(vec![]));
+        join(&mut cluster, "a", 1, vec![]);
+        join(&mut cluster, "a", 2, vec![]);
         assert_eq!(cluster.left(&a, SessionId(1)), Departure::Outdated);
         assert_eq!(cluster.connected().count(), 1);
         assert_eq!(cluster.left(&a, SessionId(2)), Departure::Lost);
@@ -152,12 +222,31 @@ mod tests {
         let plan = two_stage_plan(1);
         let mut cluster = Cluster::default();
         for name in ["a", "b"] {
-            cluster.joined(name.parse().unwrap(), SessionId(1), hello(vec![plan.id()]));
+            join(&mut cluster, name, 1, vec![plan.id()]);
         }
         assert!(cluster.carries(&plan));
-        cluster.joined("a".parse().unwrap(), SessionId(2), hello(vec![]));
+        join(&mut cluster, "a", 2, vec![]);
         assert!(!cluster.carries(&plan));
         cluster.prepared(&"a".parse().unwrap(), plan.id());
         assert!(cluster.carries(&plan));
+    }
+
+    #[test]
+    fn a_worker_at_fault_is_left_out_for_a_growing_while_unless_nobody_else_is_there() {
+        let (mut cluster, now, a): (_, _, WorkerId) =
+            (Cluster::default(), Instant::now(), "a".parse().unwrap());
+        let names = |cluster: &Cluster, at| {
+            cluster.members(at).into_iter().map(|member| member.worker.to_string()).collect::<Vec<_>>()
+        };
+        join(&mut cluster, "a", 1, vec![]);
+        cluster.blamed(now, &a, "wrong digest");
+        assert_eq!(names(&cluster, now), ["a"]);
+        join(&mut cluster, "b", 1, vec![]);
+        assert_eq!(names(&cluster, now), ["b"]);
+        assert_eq!(names(&cluster, now + PAUSE_FIRST), ["a", "b"]);
+        cluster.blamed(now, &a, "wrong digest");
+        assert_eq!(names(&cluster, now + PAUSE_FIRST), ["b"]);
+        join(&mut cluster, "a", 2, vec![]);
+        assert_eq!(names(&cluster, now), ["a", "b"]);
     }
 }

@@ -128,6 +128,7 @@ mod tests {
             network: "resnet20".to_owned(),
             active_off: String::new(),
             batch_norm: BatchNorm::Folded,
+            admitting: true,
             max_batch: 8,
             stages: Vec::new(),
             routes: Vec::new(),

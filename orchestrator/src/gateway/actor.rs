@@ -12,7 +12,7 @@ use weir_shared::transport::{Links, Parcel, activation};
 use weir_shared::wire::control::{FailureKind, LinkReport, RequestFailure};
 use weir_shared::wire::{Header, codec};
 
-use super::ledger::{GiveUp, Ledger, NewRequest, Occupancy, Pending, Verdict};
+use super::ledger::{Answered, GiveUp, Ledger, NewRequest, Occupancy, Pending, Verdict};
 use super::messages::*;
 use super::oip::{InferDone, InferFailure, StatisticsSnapshot};
 use crate::metrics::Metrics;
@@ -28,6 +28,17 @@ pub type GatewayPlans = Arc<Vec<Arc<Plan>>>;
 
 type Reply = oneshot::Sender<Result<InferDone, InferFailure>>;
 
+/// Whether requests are admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// No plan is committed, or the one that is has lost a worker.
+    NoPlan,
+    /// They are.
+    Open,
+    /// The process ends.
+    Draining,
+}
+
 /// What the gateway is made of.
 pub struct GatewayParts {
     /// Sends inputs.
@@ -39,7 +50,7 @@ pub struct GatewayParts {
     /// Sees the plans that are known here.
     pub plans: watch::Sender<GatewayPlans>,
     /// Sees whether requests are admitted.
-    pub ready: watch::Sender<bool>,
+    pub admission: watch::Sender<Admission>,
     /// Sees how many requests are in.
     pub occupied: Arc<AtomicUsize>,
     /// Counted for clients.
@@ -92,18 +103,15 @@ impl GatewayActor {
                 encoding: route.encoding,
                 remaining_micros: 0,
                 checksum: codec::checksum(&payload),
-                trace: pending.trace,
             };
             let parcel = Parcel { header, payload, deadline: pending.deadline.into() };
-            if self.parts.links.send(&route.to, route.address, parcel).is_err() {
-                return Err(RequestFailure {
-                    request: id,
-                    attempt: pending.attempt,
-                    plan: plan.id(),
-                    kind: FailureKind::Overloaded,
-                    reason: format!("the link to {} is full", route.to),
-                });
-            }
+            self.parts.links.send(&route.to, route.address, parcel).map_err(|refused| RequestFailure {
+                request: id,
+                attempt: pending.attempt,
+                plan: plan.id(),
+                kind: refused.kind,
+                reason: refused.reason.into(),
+            })?;
         }
         Ok(())
     }
@@ -157,6 +165,7 @@ impl GatewayActor {
     }
 
     fn sweep(&mut self) {
+        self.ledger.forget(Reply::is_closed);
         for pending in self.ledger.expire(now()) {
             self.give_up(pending, GiveUp::Expired);
         }
@@ -168,8 +177,16 @@ impl GatewayActor {
         self.parts.plans.send_modify(|plans| change(Arc::make_mut(plans)));
     }
 
-    fn publish_ready(&self) {
-        self.parts.ready.send_replace(self.current.is_some() && !self.draining);
+    fn admission(&self) -> Admission {
+        match (self.draining, &self.current) {
+            (true, _) => Admission::Draining,
+            (false, None) => Admission::NoPlan,
+            (false, Some(_)) => Admission::Open,
+        }
+    }
+
+    fn publish_admission(&self) {
+        self.parts.admission.send_replace(self.admission());
     }
 }
 
@@ -199,27 +216,21 @@ impl Actor for GatewayActor {
 impl Handler<Infer> for GatewayActor {
     type Result = ResponseFuture<Result<InferDone, InferFailure>>;
 
-    fn handle(&mut self, Infer { job, trace }: Infer, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Infer(job): Infer, _: &mut Self::Context) -> Self::Result {
         let refuse = |failure: InferFailure| -> Self::Result {
             self.parts.metrics.refused(outcome_name(&failure));
             Box::pin(std::future::ready(Err(failure)))
         };
-        if self.draining {
-            return refuse(InferFailure::Draining);
-        }
-        if self.current.is_none() {
-            return refuse(InferFailure::NoPlan);
+        match self.admission() {
+            Admission::Open => {}
+            Admission::Draining => return refuse(InferFailure::Draining),
+            Admission::NoPlan => return refuse(InferFailure::NoPlan),
         }
         let now = now();
         let allowed = job.timeout.map_or(self.parts.deadline, |timeout| timeout.min(self.parts.deadline));
         let (reply, answer) = oneshot::channel();
-        let request = NewRequest {
-            input: Arc::new(job.images),
-            batch: job.batch,
-            trace,
-            deadline: now + allowed,
-            reply,
-        };
+        let request =
+            NewRequest { input: Arc::new(job.images), batch: job.batch, deadline: now + allowed, reply };
         let id = RequestId(uuid::Uuid::new_v4().as_u128());
         if self.ledger.admit(now, id, request).is_err() {
             return refuse(InferFailure::Overloaded { retry_after: RETRY_AFTER });
@@ -236,8 +247,21 @@ impl Handler<ReplyArrived> for GatewayActor {
     fn handle(&mut self, ReplyArrived(activation): ReplyArrived, _: &mut Self::Context) {
         let header = activation.header;
         let now = now();
-        let Some(pending) = self.ledger.answered(header.request) else {
-            return self.parts.metrics.duplicate_reply();
+        let pending = match self.ledger.answered(header.request, header.attempt, header.batch) {
+            Answered::Done(pending) => pending,
+            Answered::Unexpected => return self.parts.metrics.unexpected_reply(),
+            Answered::WrongBatch { expected } => {
+                let Header { request, attempt, plan, batch, .. } = header;
+                let reason = format!("the last stage answered {batch} images where {expected} were asked");
+                let failure = RequestFailure {
+                    request,
+                    attempt,
+                    plan,
+                    kind: FailureKind::Broken,
+                    reason: reason.into(),
+                };
+                return self.request_failed(now, &failure);
+            }
         };
         let sent = pending.sent.unwrap_or(now);
         let done = InferDone {
@@ -284,7 +308,7 @@ impl Handler<CommitPlan> for GatewayActor {
 
     fn handle(&mut self, CommitPlan(plan): CommitPlan, _: &mut Self::Context) {
         self.current = Some(plan);
-        self.publish_ready();
+        self.publish_admission();
         self.dispatch();
         self.settle();
     }
@@ -296,7 +320,7 @@ impl Handler<PlanBroken> for GatewayActor {
     fn handle(&mut self, PlanBroken(id): PlanBroken, _: &mut Self::Context) {
         if self.current.as_ref().is_some_and(|plan| plan.id() == id) {
             self.current = None;
-            self.publish_ready();
+            self.publish_admission();
         }
         for pending in self.ledger.interrupt(now(), id) {
             self.give_up(pending, GiveUp::Exhausted("its plans lost workers each time".to_owned()));
@@ -344,7 +368,7 @@ impl Handler<Drain> for GatewayActor {
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
         self.draining = true;
-        self.publish_ready();
+        self.publish_admission();
         let (waiter, empty) = oneshot::channel();
         self.when_empty.push(waiter);
         self.settle();

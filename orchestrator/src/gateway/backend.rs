@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
 use futures_util::future::LocalBoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
-use super::actor::{GatewayActor, RETRY_AFTER, outcome_name};
+use super::actor::{Admission, GatewayActor, RETRY_AFTER, outcome_name};
 use super::messages::Infer;
-use super::oip::{InferBackend, InferDone, InferFailure, InferJob, ModelInfo, StatisticsSnapshot};
+use super::oip::{InferBackend, InferDone, InferFailure, InferJob, ModelInfo, Permit, StatisticsSnapshot};
 use crate::metrics::Metrics;
 
 /// Hands requests from any HTTP thread to the gateway actor. Cheap to clone.
@@ -20,11 +20,13 @@ pub struct GatewayBackend {
     /// What is served.
     pub model: Arc<ModelInfo>,
     /// Whether requests are admitted.
-    pub ready: watch::Receiver<bool>,
+    pub admission: watch::Receiver<Admission>,
     /// How many requests are in, and how many may be.
     pub occupied: Arc<AtomicUsize>,
     /// Requests that may be in at once.
     pub capacity: usize,
+    /// Requests that may be read, waited for and written at once.
+    pub places: Arc<Semaphore>,
     /// Counted for operators.
     pub metrics: Arc<Metrics>,
     /// Counted for clients.
@@ -37,17 +39,21 @@ impl InferBackend for GatewayBackend {
     }
 
     fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        *self.admission.borrow() == Admission::Open
     }
 
     /// A look without a lock: the ledger has the last word.
-    fn admit(&self) -> Result<(), InferFailure> {
-        let refused = if !self.is_ready() {
-            InferFailure::NoPlan
-        } else if self.occupied.load(Relaxed) >= self.capacity {
-            InferFailure::Overloaded { retry_after: RETRY_AFTER }
-        } else {
-            return Ok(());
+    fn admit(&self) -> Result<Permit, InferFailure> {
+        let refused = match *self.admission.borrow() {
+            Admission::Draining => InferFailure::Draining,
+            Admission::NoPlan => InferFailure::NoPlan,
+            Admission::Open if self.occupied.load(Relaxed) >= self.capacity => {
+                InferFailure::Overloaded { retry_after: RETRY_AFTER }
+            }
+            Admission::Open => match self.places.clone().try_acquire_owned() {
+                Ok(place) => return Ok(place.into()),
+                Err(_) => InferFailure::Overloaded { retry_after: RETRY_AFTER },
+            },
         };
         self.metrics.refused(outcome_name(&refused));
         Err(refused)
@@ -57,7 +63,7 @@ impl InferBackend for GatewayBackend {
         let gateway = self.gateway.clone();
         Box::pin(async move {
             // A full mailbox waits here, and with it the HTTP connection: the ledger itself never waits.
-            let answer = gateway.send(Infer { job, trace: None }).await;
+            let answer = gateway.send(Infer(job)).await;
             answer.unwrap_or(Err(InferFailure::Draining))
         })
     }

@@ -6,7 +6,7 @@ use actix::Addr;
 use tokio::sync::watch;
 use weir_shared::plan::{Node, Plan};
 use weir_shared::transport::activation::{self, Expected, ReceiveError, Refusal};
-use weir_shared::transport::{PeerConnection, close_code};
+use weir_shared::transport::{Admitted, PeerConnection, close_code};
 use weir_shared::wire::Header;
 use weir_shared::wire::control::RequestFailure;
 
@@ -23,11 +23,14 @@ pub struct ReplyInbound {
     pub gateway: Addr<GatewayActor>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// The links that are open.
+    pub admitted: Admitted,
 }
 
 impl ReplyInbound {
     /// Reads from a peer for as long as a known plan has it as last stage.
     pub async fn serve(mut self, peer: PeerConnection) {
+        self.admitted.admit(&peer);
         loop {
             let admitted = self.plans.borrow_and_update().iter().any(|plan| is_last(plan, &peer));
             if !admitted {
@@ -66,7 +69,7 @@ impl ReplyInbound {
                     attempt: header.attempt,
                     plan: header.plan,
                     kind: cause.kind(),
-                    reason: cause.to_string(),
+                    reason: cause.to_string().into(),
                 };
                 let _ = self.gateway.send(RequestFailed(failure)).await;
             }

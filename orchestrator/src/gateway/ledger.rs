@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use weir_shared::ids::{Attempt, RequestId};
 use weir_shared::plan::PlanId;
-use weir_shared::wire::TraceContext;
-use weir_shared::wire::control::{FailureKind, RequestFailure};
+use weir_shared::wire::control::RequestFailure;
 
 use super::budget::RetryBudget;
 
@@ -29,8 +28,6 @@ pub struct Pending<R> {
     pub input: Arc<Vec<f32>>,
     /// Number of images.
     pub batch: u16,
-    /// Trace context of the HTTP request.
-    pub trace: Option<TraceContext>,
     /// When it was admitted.
     pub admitted: Instant,
     /// When it must be answered.
@@ -42,7 +39,6 @@ pub struct Pending<R> {
     /// Where the answer goes.
     pub reply: R,
     state: State,
-    last_failure: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +67,20 @@ pub enum Verdict<R> {
     GiveUp(Pending<R>, GiveUp),
     /// The failure is of an attempt that is over.
     Outdated,
+}
+
+/// What an answer leads to.
+#[derive(Debug)]
+pub enum Answered<R> {
+    /// The request is done.
+    Done(Pending<R>),
+    /// Nobody waits for it: it was answered before, given up, or never asked.
+    Unexpected,
+    /// It is for another number of images.
+    WrongBatch {
+        /// As asked.
+        expected: u16,
+    },
 }
 
 /// Why a request has failed for good.
@@ -112,18 +122,16 @@ impl<R> Ledger<R> {
             return Err(request.reply);
         }
         self.budget.admitted();
-        let NewRequest { input, batch, trace, deadline, reply } = request;
+        let NewRequest { input, batch, deadline, reply } = request;
         let pending = Pending {
             input,
             batch,
-            trace,
             admitted: now,
             deadline,
             sent: None,
             attempt: Attempt(0),
             reply,
             state: State::Waiting { until: now },
-            last_failure: None,
         };
         self.pending.insert(id, pending);
         Ok(())
@@ -152,26 +160,36 @@ impl<R> Ledger<R> {
         self.pending.get(&id)
     }
 
-    /// An answer has come. The first one of any attempt ends the request; a later one finds nothing.
-    pub fn answered(&mut self, id: RequestId) -> Option<Pending<R>> {
-        self.pending.remove(&id)
+    /// An answer has come. The first one of any attempt that was made ends the request; a later one finds nothing.
+    pub fn answered(&mut self, id: RequestId, attempt: Attempt, batch: u16) -> Answered<R> {
+        match self.pending.get(&id) {
+            None => Answered::Unexpected,
+            Some(pending) if attempt > pending.attempt || attempt.0 == 0 => Answered::Unexpected,
+            Some(pending) if pending.batch != batch => Answered::WrongBatch { expected: pending.batch },
+            Some(_) => self.pending.remove(&id).map_or(Answered::Unexpected, Answered::Done),
+        }
+    }
+
+    /// Forgets requests whose client has gone away.
+    pub fn forget(&mut self, gone: impl Fn(&R) -> bool) {
+        self.pending.retain(|_, pending| !gone(&pending.reply));
     }
 
     /// An attempt has failed.
     pub fn failed(&mut self, now: Instant, failure: &RequestFailure) -> Verdict<R> {
-        let RequestFailure { request, attempt, kind, ref reason, .. } = *failure;
+        let RequestFailure { request, attempt, ref reason, .. } = *failure;
         let Some(pending) = self.pending.get_mut(&request) else { return Verdict::Outdated };
         if pending.attempt != attempt || !matches!(pending.state, State::Running(_)) {
             return Verdict::Outdated;
         }
-        let expired = kind == FailureKind::Expired || pending.deadline <= now;
+        // Our own clock decides: a worker may have believed in less time.
+        let expired = pending.deadline <= now;
         if !expired && pending.attempt.0 < ATTEMPTS_MAX && self.budget.take() {
             let pause = BACKOFF * (1 << (pending.attempt.0.saturating_sub(1)));
             pending.state = State::Waiting { until: now + pause };
-            pending.last_failure = Some(reason.clone());
             return Verdict::Retry;
         }
-        let why = if expired { GiveUp::Expired } else { GiveUp::Exhausted(reason.clone()) };
+        let why = if expired { GiveUp::Expired } else { GiveUp::Exhausted(reason.to_string()) };
         self.pending.remove(&request).map_or(Verdict::Outdated, |pending| Verdict::GiveUp(pending, why))
     }
 
@@ -213,8 +231,6 @@ pub struct NewRequest<R> {
     pub input: Arc<Vec<f32>>,
     /// Number of images.
     pub batch: u16,
-    /// Trace context of the HTTP request.
-    pub trace: Option<TraceContext>,
     /// When it must be answered.
     pub deadline: Instant,
     /// Where the answer goes.
@@ -233,6 +249,7 @@ pub enum Occupancy {
 #[cfg(test)]
 mod tests {
     use weir_shared::ids::{Epoch, Term};
+    use weir_shared::wire::control::FailureKind;
 
     use super::*;
 
@@ -242,12 +259,12 @@ mod tests {
 
     fn admit(ledger: &mut Ledger<()>, now: Instant, id: u128) -> Result<(), ()> {
         let deadline = now + Duration::from_secs(1);
-        let request = NewRequest { input: Arc::default(), batch: 1, trace: None, deadline, reply: () };
+        let request = NewRequest { input: Arc::default(), batch: 1, deadline, reply: () };
         ledger.admit(now, RequestId(id), request)
     }
 
     fn failure(id: u128, attempt: u8, kind: FailureKind) -> RequestFailure {
-        let reason = "the link is down".to_owned();
+        let reason = "the link is down".into();
         RequestFailure { request: RequestId(id), attempt: Attempt(attempt), plan: plan(1), kind, reason }
     }
 
@@ -256,8 +273,9 @@ mod tests {
         let (mut ledger, now) = (Ledger::new(1), Instant::now());
         assert_eq!(admit(&mut ledger, now, 1), Ok(()));
         assert_eq!(admit(&mut ledger, now, 2), Err(()));
-        assert!(ledger.answered(RequestId(1)).is_some());
-        assert!(ledger.answered(RequestId(1)).is_none(), "one terminal outcome");
+        ledger.begin_due(now, plan(1));
+        assert!(matches!(ledger.answered(RequestId(1), Attempt(1), 1), Answered::Done(_)));
+        assert!(matches!(ledger.answered(RequestId(1), Attempt(1), 1), Answered::Unexpected));
         assert_eq!(admit(&mut ledger, now, 3), Ok(()));
     }
 
@@ -298,6 +316,25 @@ mod tests {
         assert_eq!(ledger.runs_on(plan(1)), Occupancy::Drained);
         assert_eq!(ledger.begin_due(now, plan(2)), [RequestId(1)]);
         assert_eq!(ledger.get(RequestId(1)).map(|pending| pending.attempt), Some(Attempt(2)));
+    }
+
+    #[test]
+    fn an_answer_must_fit_what_was_asked() {
+        let (mut ledger, now) = (Ledger::new(4), Instant::now());
+        admit(&mut ledger, now, 1).unwrap();
+        ledger.begin_due(now, plan(1));
+        let wrong = ledger.answered(RequestId(1), Attempt(1), 2);
+        assert!(matches!(wrong, Answered::WrongBatch { expected: 1 }));
+        assert!(matches!(ledger.answered(RequestId(1), Attempt(2), 1), Answered::Unexpected));
+        assert!(matches!(ledger.answered(RequestId(1), Attempt(1), 1), Answered::Done(_)));
+    }
+
+    #[test]
+    fn a_worker_cannot_end_a_request_by_saying_that_its_time_is_over() {
+        let (mut ledger, now) = (Ledger::new(4), Instant::now());
+        admit(&mut ledger, now, 1).unwrap();
+        ledger.begin_due(now, plan(1));
+        assert!(matches!(ledger.failed(now, &failure(1, 1, FailureKind::Expired)), Verdict::Retry));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use actix::prelude::*;
 use weir_shared::plan::{Plan, PlanId};
 use weir_shared::transport::activation::Activation;
-use weir_shared::wire::TraceContext;
 use weir_shared::wire::control::{LinkReport, RequestFailure};
 
 use super::oip::{InferDone, InferFailure, InferJob};
@@ -13,12 +12,7 @@ use super::oip::{InferDone, InferFailure, InferJob};
 /// Compute the logits of a batch.
 #[derive(Message)]
 #[rtype(result = "Result<InferDone, InferFailure>")]
-pub struct Infer {
-    /// The images.
-    pub job: InferJob,
-    /// Trace context of the HTTP request.
-    pub trace: Option<TraceContext>,
-}
+pub struct Infer(pub InferJob);
 
 /// Logits have arrived from the last stage.
 #[derive(Message)]

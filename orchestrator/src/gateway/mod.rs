@@ -11,6 +11,6 @@ mod ledger;
 pub mod messages;
 pub mod oip;
 
-pub use actor::{GatewayActor, GatewayParts, GatewayPlans};
+pub use actor::{Admission, GatewayActor, GatewayParts, GatewayPlans};
 pub use backend::GatewayBackend;
 pub use inbound::ReplyInbound;

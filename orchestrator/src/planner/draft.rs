@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 use weir_shared::arch::{LayerId, NetworkSpec};
 use weir_shared::digest::Digest;
-use weir_shared::ids::{PeerName, WorkerId};
+use weir_shared::ids::PeerName;
 use weir_shared::plan::plan::BatchNorm;
 use weir_shared::plan::{
     ActiveSet, Dataflow, Encoding, Node, Partition, PartitionError, Plan, PlanDraft, PlanError, PlanId,
     Route, StageAssignment, StageIndex, StageProgram,
 };
+
+use crate::cluster::Member;
 
 /// Everything that makes a plan once cuts and workers are chosen.
 pub struct Draft<'a> {
@@ -25,10 +27,10 @@ pub struct Draft<'a> {
     pub active: ActiveSet,
     /// Cut points.
     pub cuts: Vec<LayerId>,
-    /// One worker for each stage, with the address that it advertises.
-    pub workers: Vec<(WorkerId, SocketAddr)>,
-    /// The gateway and its address.
-    pub gateway: (PeerName, SocketAddr),
+    /// One worker for each stage.
+    pub workers: Vec<Member>,
+    /// The gateway.
+    pub gateway: PeerName,
     /// Addresses that differ from the advertised ones.
     pub links: &'a LinkMap,
     /// Encodings that differ from f32, by short names of sender and receiver.
@@ -127,7 +129,7 @@ impl Draft<'_> {
             }
         }
         let stages = layers.into_iter().zip(&self.workers);
-        let stages = stages.map(|(layers, (worker, _))| StageAssignment { layers, worker: worker.clone() });
+        let stages = stages.map(|(layers, member)| StageAssignment { layers, worker: member.worker.clone() });
         Ok(Plan::new(PlanDraft {
             id: self.id,
             parent: self.parent,
@@ -135,26 +137,30 @@ impl Draft<'_> {
             stages: stages.collect(),
             active: self.active,
             routes,
-            gateway: self.gateway.0,
+            gateway: self.gateway,
             weights: self.weights,
             batch_norm: self.batch_norm,
             max_batch: self.max_batch,
         })?)
     }
 
-    fn peer(&self, node: Node) -> (PeerName, SocketAddr) {
+    fn member(&self, node: Node) -> Option<&Member> {
         match node {
-            Node::Gateway => self.gateway.clone(),
-            Node::Stage(StageIndex(index)) => {
-                let (worker, address) = &self.workers[usize::from(index)];
-                (worker.peer(), *address)
-            }
+            Node::Gateway => None,
+            Node::Stage(StageIndex(index)) => self.workers.get(usize::from(index)),
         }
     }
 
     fn route(&self, from: Node, to: Node) -> Route {
-        let (from, _) = self.peer(from);
-        let (to, advertised) = self.peer(to);
+        let peer =
+            |node| self.member(node).map_or_else(|| self.gateway.clone(), |member| member.worker.peer());
+        // The gateway sends to no gateway, so one of the two is a worker and the unspecified address is never used.
+        let advertised = match (self.member(from), self.member(to)) {
+            (_, Some(to)) => to.address,
+            (Some(from), None) => from.gateway_address,
+            (None, None) => SocketAddr::from(([0, 0, 0, 0], 0)),
+        };
+        let (from, to) = (peer(from), peer(to));
         let address = self.links.address(&from, &to).unwrap_or(advertised);
         let named = (from.short().to_owned(), to.short().to_owned());
         let encoding = self.encodings.get(&named).copied().unwrap_or_default();

@@ -74,6 +74,20 @@ pub enum PlanFileError {
     /// The connections are impossible.
     #[error(transparent)]
     ActiveSet(#[from] ActiveSetError),
+    /// A worker has two stages.
+    #[error("worker {0} is named twice; give it one contiguous stage")]
+    WorkerTwice(WorkerId),
+    /// An encoding is for a link that the plan cannot have.
+    #[error(
+        "an encoding is given from {from:?} to {to:?}, but both must be workers of the plan; \
+         images and logits travel as f32"
+    )]
+    NoSuchLink {
+        /// As written.
+        from: String,
+        /// As written.
+        to: String,
+    },
     /// Stages and workers differ in number.
     #[error("there are {stages} stages (one more than its cuts) but {workers} workers are named")]
     Count {
@@ -94,6 +108,14 @@ impl PlanFile {
         let cuts = Partition::new(network, file.cuts(network)?)?;
         file.active(network)?;
         let (stages, workers) = (cuts.cuts().len() + 1, file.workers.len());
+        let twice = file.workers.iter().enumerate().find(|(at, worker)| file.workers[..*at].contains(worker));
+        if let Some((_, worker)) = twice {
+            return Err(PlanFileError::WorkerTwice(worker.clone()));
+        }
+        let known = |name: &str| file.workers.iter().any(|worker| worker.as_str() == name);
+        if let Some(link) = file.encoding.iter().find(|link| !known(&link.from) || !known(&link.to)) {
+            return Err(PlanFileError::NoSuchLink { from: link.from.clone(), to: link.to.clone() });
+        }
         if stages == workers { Ok(file) } else { Err(PlanFileError::Count { stages, workers }) }
     }
 

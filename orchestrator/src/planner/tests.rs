@@ -9,6 +9,7 @@ use weir_shared::plan::plan::BatchNorm;
 use weir_shared::plan::{ActiveSet, Plan, PlanId};
 
 use super::*;
+use crate::cluster::Member;
 
 /// ResNet-20 over workers `a` and `b`.
 pub(crate) fn two_stage_plan(epoch: u64) -> Plan {
@@ -20,8 +21,10 @@ pub(crate) fn two_stage_plan(epoch: u64) -> Plan {
         network: Arch::ResNet20.into(),
         active: ActiveSet::full(),
         cuts: vec![LayerId(13)],
-        workers: vec![("a".parse().unwrap(), address), ("b".parse().unwrap(), address)],
-        gateway: (PeerName::new(Role::Orchestrator, "main").unwrap(), address),
+        workers: ["a", "b"]
+            .map(|name| Member { worker: name.parse().unwrap(), address, gateway_address: address })
+            .into(),
+        gateway: PeerName::new(Role::Orchestrator, "main").unwrap(),
         links: &LinkMap::default(),
         encodings: &BTreeMap::new(),
         weights: vec![Digest::of(b""); usize::from(network.layer_count())],
@@ -78,4 +81,7 @@ fn a_plan_file_names_layers_as_people_do() {
     check("workers = ['a']\noff = 'F:layer1.1,S:layer1.1'", "keep one of them");
     check("workers = ['A']", "lower-case");
     check("worker = ['a']", "unknown field");
+    check("workers = ['a', 'a']\ncuts = [5]", "named twice");
+    let encoding = "[[encoding]]\nfrom = 'b'\nto = 'main'\nencoding = 'f16'";
+    check(&format!("workers = ['a', 'b']\ncuts = [5]\n{encoding}"), "both must be workers");
 }

@@ -21,7 +21,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(15);
 
 /// Where a rollout stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phase {
+enum Phase {
     /// Waiting for these workers to prepare.
     Preparing(BTreeSet<WorkerId>),
     /// Waiting for these workers, and perhaps the gateway, to reach their peers.
@@ -39,7 +39,7 @@ pub enum Phase {
 
 /// The gateway's own link to the first stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GatewayLink {
+enum GatewayLink {
     /// Being dialled.
     Dialling,
     /// Up.
@@ -60,9 +60,18 @@ pub enum Step {
     /// Tell this worker to forget a plan.
     Retire(WorkerId, PlanId),
     /// The rollout failed; the old plan serves on.
-    Aborted(String),
+    Aborted(Abort),
     /// The old plan is gone; nothing is left to do.
     Finished,
+}
+
+/// Why a rollout failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abort {
+    /// For people.
+    pub reason: String,
+    /// The workers at fault. A worker that was lost is not: it may be back in a moment.
+    pub blamed: BTreeSet<WorkerId>,
 }
 
 /// What has happened.
@@ -74,8 +83,8 @@ pub enum Event {
     Connected(WorkerId),
     /// The gateway has reached the first stage.
     GatewayConnected,
-    /// A worker cannot carry the plan out.
-    Refused(WorkerId, String),
+    /// A worker cannot carry the plan out, perhaps because it did not reach these others.
+    Refused(WorkerId, String, BTreeSet<WorkerId>),
     /// A worker's session ended.
     Lost(WorkerId),
     /// No admitted request runs on the old plan any more.
@@ -114,24 +123,22 @@ impl Rollout {
         &self.plan
     }
 
-    /// Where it stands.
-    pub const fn phase(&self) -> &Phase {
-        &self.phase
+    /// The plan that it replaces, while that one still has requests.
+    pub const fn old(&self) -> Option<&Arc<Plan>> {
+        self.old.as_ref()
     }
 
-    /// Whether requests are admitted on the plan.
-    pub const fn is_committed(&self) -> bool {
-        matches!(self.phase, Phase::Draining)
-    }
-
-    /// Takes an event, and says what must be done.
+    /// Takes an event, and says what must be done. What workers outside the plan say does not matter.
     pub fn on(&mut self, now: Instant, event: Event) -> Vec<Step> {
-        let loss_of_a_stage = matches!(&event, Event::Lost(worker) if self.plan.stage_of(worker).is_some());
+        if event.worker().is_some_and(|worker| self.plan.stage_of(worker).is_none()) {
+            return Vec::new();
+        }
         match (&mut self.phase, event) {
             (Phase::Ended, _) => Vec::new(),
             (Phase::Preparing(waiting), Event::Prepared(worker, hash)) => {
                 if hash != self.plan.hash() {
-                    return self.abort(&format!("worker {worker} prepared a plan of another hash"));
+                    let reason = format!("worker {worker} prepared a plan of another hash");
+                    return self.abort(reason, BTreeSet::from([worker]));
                 }
                 waiting.remove(&worker);
                 if waiting.is_empty() { self.connect(now) } else { Vec::new() }
@@ -144,20 +151,32 @@ impl Rollout {
                 *gateway = GatewayLink::Ready;
                 self.commit_if_connected(now)
             }
-            (Phase::Preparing(_) | Phase::Connecting { .. }, Event::Refused(worker, reason)) => {
-                self.abort(&format!("worker {worker}: {reason}"))
+            (Phase::Preparing(_) | Phase::Connecting { .. }, Event::Refused(worker, reason, unreachable)) => {
+                let reason = format!("worker {worker}: {reason}");
+                self.abort(
+                    reason,
+                    if unreachable.is_empty() { BTreeSet::from([worker]) } else { unreachable },
+                )
             }
-            (Phase::Preparing(_) | Phase::Connecting { .. }, Event::Lost(worker)) if loss_of_a_stage => {
-                self.abort(&format!("worker {worker} was lost"))
+            (Phase::Preparing(_) | Phase::Connecting { .. }, Event::Lost(worker)) => {
+                self.abort(format!("worker {worker} was lost"), BTreeSet::new())
             }
             (Phase::Preparing(waiting), Event::Tick) if now >= self.until => {
-                let slow = names(waiting);
-                self.abort(&format!("{slow} did not prepare within {PREPARE_MAX:?}"))
+                let slow = std::mem::take(waiting);
+                self.abort(format!("{} did not prepare within {PREPARE_MAX:?}", names(&slow)), slow)
             }
             (Phase::Connecting { workers, .. }, Event::Tick) if now >= self.until => {
-                let slow = if workers.is_empty() { "the gateway".to_owned() } else { names(workers) };
-                self.abort(&format!("{slow} did not reach its peers within {CONNECT_MAX:?}"))
+                let slow = std::mem::take(workers);
+                if slow.is_empty() {
+                    let first = first_workers(&self.plan);
+                    let reason =
+                        format!("{} did not let the gateway in within {CONNECT_MAX:?}", names(&first));
+                    return self.abort(reason, first);
+                }
+                self.abort(format!("{} did not answer within {CONNECT_MAX:?}", names(&slow)), slow)
             }
+            // The new plan is broken: the next one must not wait until the old one is drained.
+            (Phase::Draining, Event::Lost(_)) => self.finish(),
             (Phase::Draining, Event::Drained) => self.finish(),
             (Phase::Draining, Event::Tick) if now >= self.until => self.finish(),
             _ => Vec::new(),
@@ -195,12 +214,30 @@ impl Rollout {
         retired.chain([Step::Finished]).collect()
     }
 
-    fn abort(&mut self, reason: &str) -> Vec<Step> {
+    fn abort(&mut self, reason: String, blamed: BTreeSet<WorkerId>) -> Vec<Step> {
         self.phase = Phase::Ended;
         let id = self.plan.id();
         let retired = workers(&self.plan).into_iter().map(|worker| Step::Retire(worker, id));
-        retired.chain([Step::Aborted(reason.to_owned())]).collect()
+        retired.chain([Step::Aborted(Abort { reason, blamed })]).collect()
     }
+}
+
+impl Event {
+    const fn worker(&self) -> Option<&WorkerId> {
+        match self {
+            Self::Prepared(worker, _)
+            | Self::Connected(worker)
+            | Self::Refused(worker, ..)
+            | Self::Lost(worker) => Some(worker),
+            Self::GatewayConnected | Self::Drained | Self::Tick => None,
+        }
+    }
+}
+
+/// The workers to which the gateway sends.
+fn first_workers(plan: &Plan) -> BTreeSet<WorkerId> {
+    let stages = plan.first_stages().map(|program| &plan.draft().stages[usize::from(program.stage.0)]);
+    stages.map(|stage| stage.worker.clone()).collect()
 }
 
 fn workers(plan: &Plan) -> BTreeSet<WorkerId> {

@@ -47,7 +47,6 @@ fn a_plan_is_committed_when_everyone_is_ready_and_the_old_one_retired_when_drain
         [Step::Connect(worker("a")), Step::Connect(worker("b")), Step::ConnectGateway]
     );
     assert_eq!(story.connected(), [Step::Commit]);
-    assert!(story.rollout.is_committed());
     let retire = |name| Step::Retire(worker(name), old.id());
     assert_eq!(story.on(Event::Drained), [retire("a"), retire("b"), Step::Finished]);
     assert_eq!(story.on(Event::Drained), []);
@@ -66,10 +65,11 @@ fn a_plan_that_never_drains_is_retired_at_the_deadline() {
 #[test]
 fn a_refusal_aborts_and_the_new_plan_is_forgotten() {
     let mut story = begin(None);
-    let steps = story.on(Event::Refused(worker("b"), "wrong digest".to_owned()));
+    let steps = story.on(Event::Refused(worker("b"), "wrong digest".to_owned(), BTreeSet::new()));
     let id = story.plan.id();
     assert_eq!(steps[..2], [Step::Retire(worker("a"), id), Step::Retire(worker("b"), id)]);
-    assert_eq!(steps[2], Step::Aborted("worker b: wrong digest".to_owned()));
+    let blamed = BTreeSet::from([worker("b")]);
+    assert_eq!(steps[2], Step::Aborted(Abort { reason: "worker b: wrong digest".to_owned(), blamed }));
     assert_eq!(story.prepared(), []);
 }
 
@@ -78,7 +78,7 @@ fn a_worker_that_prepared_something_else_aborts() {
     let mut story = begin(None);
     let other = two_stage_plan(9).hash();
     let steps = story.on(Event::Prepared(worker("a"), other));
-    assert!(matches!(steps.last(), Some(Step::Aborted(reason)) if reason.contains("another hash")));
+    assert!(matches!(steps.last(), Some(Step::Aborted(abort)) if abort.reason.contains("another hash")));
 }
 
 #[test]
@@ -87,7 +87,9 @@ fn silence_aborts_and_names_the_silent() {
     story.on(Event::Prepared(worker("a"), story.plan.hash()));
     story.now += PREPARE_MAX;
     let steps = story.on(Event::Tick);
-    assert!(matches!(steps.last(), Some(Step::Aborted(reason)) if reason.starts_with("b did not prepare")));
+    assert!(
+        matches!(steps.last(), Some(Step::Aborted(abort)) if abort.reason.starts_with("b did not prepare"))
+    );
 }
 
 #[test]
@@ -102,4 +104,30 @@ fn the_first_plan_has_nothing_to_drain() {
     let mut story = begin(None);
     story.prepared();
     assert_eq!(story.connected(), [Step::Commit, Step::Finished]);
+}
+
+#[test]
+fn what_strangers_say_does_not_matter() {
+    let mut story = begin(None);
+    let refused = Event::Refused(worker("z"), "no".to_owned(), BTreeSet::new());
+    assert_eq!(story.on(refused), []);
+    assert_eq!(story.on(Event::Prepared(worker("z"), two_stage_plan(9).hash())), []);
+    assert_eq!(story.prepared().len(), 3);
+}
+
+#[test]
+fn a_worker_that_nobody_reaches_is_blamed_and_not_the_one_who_says_so() {
+    let mut story = begin(None);
+    story.prepared();
+    let unreachable = BTreeSet::from([worker("b")]);
+    let steps = story.on(Event::Refused(worker("a"), "b did not let us in".to_owned(), unreachable.clone()));
+    assert!(matches!(steps.last(), Some(Step::Aborted(abort)) if abort.blamed == unreachable));
+}
+
+#[test]
+fn a_loss_while_draining_ends_the_rollout_at_once() {
+    let mut story = begin(Some(Arc::new(two_stage_plan(1))));
+    story.prepared();
+    story.connected();
+    assert_eq!(story.on(Event::Lost(worker("a"))).last(), Some(&Step::Finished));
 }

@@ -10,13 +10,12 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use weir_shared::ids::{Role, WorkerId};
 use weir_shared::transport::{FrameReader, FrameWriter, PeerConnection, close_code};
-use weir_shared::wire::PROTOCOL_VERSION;
 use weir_shared::wire::control::{FrameError, FromWorker, Hello, ToWorker};
 
 use crate::cluster::SessionId;
 use crate::gateway::GatewayActor;
 use crate::gateway::messages::RequestFailed;
-use crate::supervisor::{Directive, Supervisor, WorkerJoined, WorkerLeft, WorkerSaid};
+use crate::supervisor::{Directive, Seen, Supervisor, WorkerJoined, WorkerLeft, WorkerSaid};
 
 /// A worker introduces itself at once, or it is none of ours.
 const HELLO_MAX: Duration = Duration::from_secs(5);
@@ -51,17 +50,9 @@ pub enum SessionError {
     /// The first message is unreadable.
     #[error("the introduction cannot be read")]
     Frame(#[from] FrameError),
-    /// The first message is no introduction.
-    #[error("the first message is no introduction")]
+    /// The first message is no introduction, or one that no worker gives.
+    #[error("the first message is no introduction of a worker")]
     NoHello,
-    /// The worker is of another release.
-    #[error(
-        "the worker speaks protocol version {found}, this orchestrator version {PROTOCOL_VERSION}; run the same release on both"
-    )]
-    Version {
-        /// The worker's version.
-        found: u16,
-    },
 }
 
 impl WorkerSession {
@@ -79,15 +70,10 @@ impl WorkerSession {
             peer.close(close_code::WRONG_ROLE, "only workers have sessions");
             return Err(SessionError::NotAWorker);
         };
+        // Workers open one stream for control, and none in one direction.
+        peer.connection.set_max_concurrent_uni_streams(quinn::VarInt::from_u32(0));
         let heard = tokio::time::timeout(HELLO_MAX, introduction(&peer)).await;
-        let (hello, reader, mut writer) = heard.map_err(|_| SessionError::Slow)??;
-        if hello.protocol != PROTOCOL_VERSION {
-            let error = SessionError::Version { found: hello.protocol };
-            writer.send(&ToWorker::Reject { reason: error.to_string() }).await?;
-            // A peer that does not read is not waited for longer than for its introduction.
-            let _ = tokio::time::timeout(HELLO_MAX, writer.finish()).await;
-            return Err(error);
-        }
+        let (hello, reader, writer) = heard.map_err(|_| SessionError::Slow)??;
         let (outbox, waiting) = mpsc::channel(OUTBOX);
         actix_rt::spawn(write(writer, waiting, peer.clone()));
         Self { worker, id, hello, peer, reader: Some(reader), outbox, supervisor, gateway }.start();
@@ -99,10 +85,21 @@ type Introduction = (Hello, FrameReader<FromWorker>, FrameWriter<ToWorker>);
 
 async fn introduction(peer: &PeerConnection) -> Result<Introduction, SessionError> {
     let (send, receive) = peer.connection.accept_bi().await?;
-    let mut reader = FrameReader::new(receive);
-    match reader.receive().await? {
-        FromWorker::Hello(hello) => Ok((hello, reader, FrameWriter::new(send))),
-        _ => Err(SessionError::NoHello),
+    // Ours goes out first, so that a peer of another release learns which one we are.
+    let writer = FrameWriter::open(send).await?;
+    let greeted = async {
+        let mut reader = FrameReader::open(receive).await?;
+        match reader.receive().await? {
+            FromWorker::Hello(hello) if !hello.is_absurd() => Ok((hello, reader)),
+            _ => Err(SessionError::NoHello),
+        }
+    };
+    match greeted.await {
+        Ok((hello, reader)) => Ok((hello, reader, writer)),
+        Err(error) => {
+            writer.finish().await;
+            Err(error)
+        }
     }
 }
 
@@ -142,6 +139,10 @@ impl Actor for WorkerSession {
             worker: self.worker.clone(),
             session: self.id,
             hello: self.hello.clone(),
+            seen: Seen {
+                worker: self.peer.connection.remote_address().ip(),
+                orchestrator: self.peer.connection.local_ip(),
+            },
             directives: context.address().recipient(),
         });
     }
@@ -156,7 +157,7 @@ impl Actor for WorkerSession {
 impl StreamHandler<FromWorker> for WorkerSession {
     fn handle(&mut self, message: FromWorker, _: &mut Self::Context) {
         match message {
-            // One failure is one small note, and a worker's outbox bounds how many come at once.
+            // One failure is one small note, and a worker that sends too many is slowed down by its own stream.
             FromWorker::Failed(failure) => self.gateway.do_send(RequestFailed(failure)),
             message => {
                 self.supervisor.do_send(WorkerSaid {
@@ -173,6 +174,10 @@ impl Handler<Directive> for WorkerSession {
     type Result = ();
 
     fn handle(&mut self, Directive(message): Directive, context: &mut Self::Context) {
+        if matches!(message, ToWorker::Reject { .. }) {
+            // Time for the reason to arrive; then the connection is closed.
+            context.run_later(HELLO_MAX, |_, context| context.stop());
+        }
         if self.outbox.try_send(message).is_err() {
             tracing::error!(worker = %self.worker, "the worker does not read its directives; closing its session");
             context.stop();

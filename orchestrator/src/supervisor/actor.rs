@@ -10,7 +10,6 @@ use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
 use weir_shared::ids::{Epoch, PeerName, Term, WorkerId};
 use weir_shared::plan::{Plan, PlanId};
-use weir_shared::wire::PROTOCOL_VERSION;
 use weir_shared::wire::control::{FromWorker, ToWorker};
 
 use super::choice::PlanSource;
@@ -20,10 +19,16 @@ use crate::gateway::GatewayActor;
 use crate::gateway::messages::{CommitPlan, ConnectFirstStage, PlanBroken, RetirePlan, WhenDrained};
 use crate::metrics::Metrics;
 use crate::planner::{Draft, LinkMap};
-use crate::rollout::{Event, Rollout, Step};
+use crate::rollout::{Abort, Event, Rollout, Step};
 
 /// The timer of reconciliation; events wake it sooner.
 const WAKE: Duration = Duration::from_millis(100);
+
+/// How often plans that nobody needs are looked for: they cost memory, and block new ones only when there are two.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A worker may be ahead by this many milliseconds' worth of terms: ten years. More is no clock that went wrong.
+const TERM_LEAP_MAX: u64 = 10 * 365 * 24 * 3600 * 1000;
 
 /// The set of workers must stand still this long before a plan that still serves is replaced: workers that
 /// start together should be planned for together.
@@ -46,8 +51,10 @@ pub struct SupervisorParts {
     pub first_workers: usize,
     /// Links that lead through something else.
     pub links: LinkMap,
-    /// The gateway's name and the address under which workers reach it.
-    pub gateway_peer: (PeerName, SocketAddr),
+    /// The gateway's name.
+    pub gateway_name: PeerName,
+    /// The address under which workers reach the gateway; unspecified: where each has found the orchestrator.
+    pub gateway_address: SocketAddr,
     /// The gateway.
     pub gateway: Addr<GatewayActor>,
     /// The most samples in one request.
@@ -64,6 +71,8 @@ pub struct Supervisor {
     cluster: Cluster,
     sessions: BTreeMap<WorkerId, (SessionId, Recipient<Directive>)>,
     plan: Option<Arc<Plan>>,
+    /// Whether the gateway admits on the plan, or was told that the plan is broken.
+    admission: Admission,
     rollout: Option<Rollout>,
     epoch: Epoch,
     changed: Instant,
@@ -80,6 +89,7 @@ impl Supervisor {
             cluster: Cluster::default(),
             sessions: BTreeMap::new(),
             plan: None,
+            admission: Admission::Open,
             rollout: None,
             epoch: Epoch(0),
             changed: now,
@@ -99,19 +109,24 @@ impl Supervisor {
     fn reconcile(&mut self, context: &mut Context<Self>) {
         let now = now();
         self.advance(Event::Tick, context);
-        if self.rollout.is_some() || now < self.not_before {
+        if self.rollout.is_some() {
             return;
         }
-        let connected: BTreeMap<_, _> = self.cluster.connected().map(|(w, a)| (w.clone(), a)).collect();
-        let serving = self.plan.as_ref().is_some_and(|plan| self.cluster.carries(plan));
-        if serving && now < self.changed + HOLD {
+        let carried = self.plan.clone().filter(|plan| self.cluster.carries(plan));
+        if let Some(plan) = carried.as_ref().filter(|_| self.admission == Admission::Broken) {
+            // Its workers were out of reach for a moment, and have kept it.
+            tracing::info!(plan = %plan.id(), "plan whole again");
+            self.admission = Admission::Open;
+            self.parts.gateway.do_send(CommitPlan(plan.clone()));
+        }
+        let serving = carried.is_some();
+        let too_soon = now < self.not_before || (serving && now < self.changed + HOLD);
+        let first_missing =
+            self.plan.is_none() && self.cluster.connected().count() < self.parts.first_workers;
+        if too_soon || first_missing {
             return;
         }
-        let first_missing = self.epoch == Epoch(0) && connected.len() < self.parts.first_workers;
-        if first_missing {
-            return;
-        }
-        let choice = match self.parts.source.choose(self.parts.network, &connected) {
+        let choice = match self.parts.source.choose(self.parts.network, &self.cluster, now) {
             Ok(Some(choice)) => choice,
             Ok(None) => return,
             Err(error) => return self.postpone(&weir_shared::chain(&error)),
@@ -124,7 +139,7 @@ impl Supervisor {
             active: choice.active,
             cuts: choice.cuts,
             workers: choice.workers,
-            gateway: self.parts.gateway_peer.clone(),
+            gateway: self.parts.gateway_name.clone(),
             links: &self.parts.links,
             encodings: &choice.encodings,
             weights: self.parts.weights.clone(),
@@ -177,12 +192,19 @@ impl Supervisor {
                 }
                 Step::Commit => self.commit(&plan, context),
                 Step::Retire(worker, plan) => self.tell(&worker, ToWorker::Retire { plan }),
-                Step::Aborted(reason) => {
+                Step::Aborted(Abort { reason, blamed }) => {
                     tracing::warn!(plan = %id, %reason, "rollout aborted");
                     self.parts.metrics.rollout_ended("aborted");
                     self.parts.gateway.do_send(RetirePlan(id));
                     self.rollout = None;
+                    for worker in &blamed {
+                        self.cluster.blamed(now(), worker, &reason);
+                    }
                     self.postpone(&reason);
+                    // With nobody to blame the next plan need not wait: the cluster itself has changed.
+                    if blamed.is_empty() {
+                        self.not_before = now();
+                    }
                 }
                 Step::Finished => {
                     if let Some(parent) = plan.draft().parent {
@@ -196,6 +218,7 @@ impl Supervisor {
 
     fn commit(&mut self, plan: &Arc<Plan>, context: &mut Context<Self>) {
         let (id, old) = (plan.id(), self.plan.replace(plan.clone()));
+        self.admission = Admission::Open;
         self.parts.gateway.do_send(CommitPlan(plan.clone()));
         for stage in &plan.draft().stages {
             self.tell(&stage.worker, ToWorker::Commit { plan: id });
@@ -210,15 +233,58 @@ impl Supervisor {
         }
     }
 
+    /// A worker is out of reach: its plans are broken, and whatever is rolled out to it too.
     fn lost(&mut self, worker: &WorkerId, context: &mut Context<Self>) {
+        let draining = self.rollout.as_ref().and_then(|rollout| rollout.old()).cloned();
         self.advance(Event::Lost(worker.clone()), context);
-        if let Some(plan) = self.plan.as_ref().filter(|plan| plan.stage_of(worker).is_some()) {
+        for plan in draining.iter().chain(&self.plan).filter(|plan| plan.stage_of(worker).is_some()) {
             self.parts.gateway.do_send(PlanBroken(plan.id()));
         }
+        if self.plan.as_ref().is_some_and(|plan| plan.stage_of(worker).is_some()) {
+            self.admission = Admission::Broken;
+        }
+    }
+
+    /// Plans that a worker holds and nobody needs: of an earlier term, or left over from a lost directive.
+    fn retire_strays(&self) {
+        let rolled_out =
+            self.rollout.iter().flat_map(|rollout| rollout.old().into_iter().chain([rollout.plan()]));
+        let needed: Vec<PlanId> = rolled_out.chain(&self.plan).map(|plan| plan.id()).collect();
+        for (worker, view) in self.cluster.connected() {
+            for &plan in view.hello.live.iter().filter(|plan| !needed.contains(plan)) {
+                self.tell(worker, ToWorker::Retire { plan });
+            }
+        }
+    }
+
+    /// A worker that has obeyed a higher term than ours obeys us only if ours is higher still.
+    ///
+    /// That happens when a clock went back. Before anything is committed the term can still be raised.
+    fn agree_on_term(&mut self, worker: &WorkerId, obeyed: Term) -> Result<(), String> {
+        let ours = self.parts.term;
+        if obeyed <= ours {
+            return Ok(());
+        }
+        if obeyed.0 - ours.0 > TERM_LEAP_MAX {
+            return Err(format!(
+                "it says that it obeyed term {obeyed}, which is beyond belief; restart the worker"
+            ));
+        }
+        if self.plan.is_some() || self.rollout.is_some() {
+            return Err(format!(
+                "it has obeyed term {obeyed} and this orchestrator has term {ours}: another one is or was in charge; \
+                 stop the other one, or restart the worker"
+            ));
+        }
+        self.parts.term = Term(obeyed.0 + 1);
+        tracing::warn!(%worker, %obeyed, term = %self.parts.term, "term raised; did this machine's clock go back?");
+        Ok(())
     }
 
     fn cluster_changed(&mut self) {
         self.changed = now();
+        // What could not be done before may be possible now.
+        self.not_before = self.changed;
         self.parts.metrics.workers(self.cluster.connected().count());
     }
 }
@@ -226,6 +292,13 @@ impl Supervisor {
 /// The time of the runtime, which a test may have paused.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// Whether requests are admitted on the committed plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    Open,
+    Broken,
 }
 
 /// Whether two plans differ in nothing but their numbers: rolling the second out would change nothing.
@@ -240,6 +313,7 @@ impl Actor for Supervisor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.run_interval(WAKE, Self::reconcile);
+        context.run_interval(SWEEP, |supervisor, _| supervisor.retire_strays());
     }
 }
 
@@ -247,22 +321,34 @@ impl Handler<WorkerJoined> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, joined: WorkerJoined, context: &mut Self::Context) {
-        let WorkerJoined { worker, session, hello, directives } = joined;
+        let WorkerJoined { worker, session, mut hello, seen, directives } = joined;
+        if let Err(reason) = self.agree_on_term(&worker, hello.term) {
+            tracing::error!(%worker, %reason, "worker rejected");
+            return directives.do_send(Directive(ToWorker::Reject { reason: reason.into() }));
+        }
+        if hello.data_address.ip().is_unspecified() {
+            hello.data_address.set_ip(seen.worker);
+        }
+        let mut gateway_address = self.parts.gateway_address;
+        if gateway_address.ip().is_unspecified() {
+            gateway_address.set_ip(seen.orchestrator.unwrap_or(gateway_address.ip()));
+        }
         tracing::info!(%worker, address = %hello.data_address, release = %hello.release, "worker joined");
-        let welcome = ToWorker::Welcome { protocol: PROTOCOL_VERSION, term: self.parts.term };
         let current = self.plan.as_ref().map(|plan| plan.id());
-        let stale: Vec<PlanId> = hello.live.iter().copied().filter(|&plan| Some(plan) != current).collect();
-        let still_carries = current.is_none_or(|plan| hello.live.contains(&plan));
-        // A session replaced before its end was noticed: the worker was gone for a moment.
-        let returned = self.sessions.insert(worker.clone(), (session, directives)).is_some();
-        self.cluster.joined(worker.clone(), session, hello);
-        self.tell(&worker, welcome);
-        for plan in stale {
-            self.tell(&worker, ToWorker::Retire { plan });
+        let still_carries = current.is_some_and(|plan| hello.live.contains(&plan));
+        let replaced = self.sessions.insert(worker.clone(), (session, directives));
+        if let Some((_, older)) = replaced {
+            let reason = "a newer session of this name takes over; two workers must not share a certificate";
+            older.do_send(Directive(ToWorker::Reject { reason: reason.into() }));
+            // What was said in the older session may be lost, so whatever was rolled out to it begins anew.
+            self.advance(Event::Lost(worker.clone()), context);
+            if !still_carries {
+                self.lost(&worker, context);
+            }
         }
-        if returned && !still_carries {
-            self.lost(&worker, context);
-        }
+        self.cluster.joined(worker.clone(), session, hello, gateway_address);
+        self.tell(&worker, ToWorker::Welcome { term: self.parts.term });
+        self.retire_strays();
         self.cluster_changed();
         self.reconcile(context);
     }
@@ -292,17 +378,18 @@ impl Handler<WorkerSaid> for Supervisor {
         }
         let rolled_out = self.rollout.as_ref().map(|rollout| rollout.plan().id());
         match message {
-            FromWorker::Prepared { plan, hash, .. } => {
+            FromWorker::Prepared { plan, hash, .. } if Some(plan) == rolled_out => {
                 self.cluster.prepared(&worker, plan);
-                if Some(plan) == rolled_out {
-                    self.advance(Event::Prepared(worker, hash), context);
-                }
+                self.advance(Event::Prepared(worker, hash), context);
             }
+            // It was given up while the worker loaded it, and the directive to forget it may be lost.
+            FromWorker::Prepared { plan, .. } => self.tell(&worker, ToWorker::Retire { plan }),
             FromWorker::Connected { plan } if Some(plan) == rolled_out => {
                 self.advance(Event::Connected(worker), context);
             }
-            FromWorker::Refused { plan, reason } if Some(plan) == rolled_out => {
-                self.advance(Event::Refused(worker, reason), context);
+            FromWorker::Refused { plan, reason, unreachable } if Some(plan) == rolled_out => {
+                let unreachable = unreachable.iter().filter_map(PeerName::as_worker).collect();
+                self.advance(Event::Refused(worker, reason.to_string(), unreachable), context);
             }
             FromWorker::Retired { plan } => self.cluster.retired(&worker, plan),
             FromWorker::Report(report) => self.cluster.reported(now(), &worker, report),
@@ -340,7 +427,7 @@ impl Handler<GetStatus> for Supervisor {
         Status {
             cluster: self.cluster.clone(),
             plan: self.plan.clone(),
-            term: self.parts.term,
+            admitting: self.plan.is_some() && self.admission == Admission::Open,
             last_abort: self.last_abort.clone(),
         }
     }

@@ -1,13 +1,14 @@
 //! What to compute where, given who is there. Pure; the optimisation model will take its place.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::time::Instant;
 
 use weir_shared::arch::{LayerId, NetworkSpec};
 use weir_shared::ids::WorkerId;
 use weir_shared::plan::plan::BatchNorm;
 use weir_shared::plan::{ActiveSet, Encoding};
 
+use crate::cluster::{Cluster, Member};
 use crate::planner::{PlanFile, PlanFileError, balanced};
 
 /// Where plans come from.
@@ -27,7 +28,7 @@ pub struct Choice {
     /// Cut points.
     pub cuts: Vec<LayerId>,
     /// One worker for each stage.
-    pub workers: Vec<(WorkerId, SocketAddr)>,
+    pub workers: Vec<Member>,
     /// What workers do with batch normalisation.
     pub batch_norm: BatchNorm,
     /// Encodings that are not f32.
@@ -42,22 +43,25 @@ impl PlanSource {
     pub fn choose(
         &self,
         network: NetworkSpec,
-        connected: &BTreeMap<WorkerId, SocketAddr>,
+        cluster: &Cluster,
+        now: Instant,
     ) -> Result<Option<Choice>, PlanFileError> {
         let network = network.network();
         match self {
-            Self::Balanced if connected.is_empty() => Ok(None),
             Self::Balanced => {
+                let members = cluster.members(now);
+                if members.is_empty() {
+                    return Ok(None);
+                }
                 let active = ActiveSet::full();
-                let cuts = balanced(&network, &active, connected.len());
-                let workers = connected.iter().map(|(worker, &address)| (worker.clone(), address));
-                let workers = workers.take(cuts.len() + 1).collect();
+                let cuts = balanced(&network, &active, members.len());
+                let workers = members.into_iter().take(cuts.len() + 1).collect();
                 let batch_norm = BatchNorm::default();
                 Ok(Some(Choice { active, cuts, workers, batch_norm, encodings: BTreeMap::new() }))
             }
             Self::File(file) => {
-                let address = |worker: &WorkerId| Some((worker.clone(), *connected.get(worker)?));
-                let Some(workers) = file.workers.iter().map(address).collect() else { return Ok(None) };
+                let member = |worker: &WorkerId| cluster.member(worker);
+                let Some(workers) = file.workers.iter().map(member).collect() else { return Ok(None) };
                 Ok(Some(Choice {
                     active: file.active(&network)?,
                     cuts: file.cuts(&network)?,

@@ -1,9 +1,10 @@
 //! Everything that the supervisor can be told or asked.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use weir_shared::ids::{Term, WorkerId};
+use weir_shared::ids::WorkerId;
 use weir_shared::plan::{Plan, PlanId};
 use weir_shared::wire::control::{FromWorker, Hello, ToWorker};
 
@@ -24,8 +25,19 @@ pub struct WorkerJoined {
     pub session: SessionId,
     /// How it introduced itself.
     pub hello: Hello,
+    /// Where the two ends of its connection are.
+    pub seen: Seen,
     /// Where its directives go.
     pub directives: Recipient<Directive>,
+}
+
+/// The addresses of a session's two ends, as this machine sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Where the worker is.
+    pub worker: IpAddr,
+    /// Where the worker has found us, if the system tells.
+    pub orchestrator: Option<IpAddr>,
 }
 
 /// A session has ended.
@@ -72,8 +84,8 @@ pub struct Status {
     pub cluster: Cluster,
     /// The committed plan.
     pub plan: Option<Arc<Plan>>,
-    /// This incarnation.
-    pub term: Term,
+    /// Whether requests are admitted on it.
+    pub admitting: bool,
     /// Why the last rollout failed, if it did.
     pub last_abort: Option<String>,
 }

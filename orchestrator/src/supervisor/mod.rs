@@ -10,5 +10,5 @@ mod messages;
 pub use actor::{Supervisor, SupervisorParts};
 pub use choice::{Choice, PlanSource};
 pub use messages::{
-    Directive, GatewayConnected, GetStatus, PlanDrained, Status, WorkerJoined, WorkerLeft, WorkerSaid,
+    Directive, GatewayConnected, GetStatus, PlanDrained, Seen, Status, WorkerJoined, WorkerLeft, WorkerSaid,
 };

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::support::{Cluster, Site, images};
+use crate::support::{Cluster, Process, Site, images};
 
 /// Sends requests from `clients` threads while `story` runs; every answer must be right. Returns how many came.
 fn under_load(cluster: &mut Cluster<'_>, clients: usize, story: impl FnOnce(&mut Cluster<'_>)) -> usize {
@@ -87,4 +87,56 @@ fn an_orchestrator_that_is_told_to_stop_answers_what_it_admitted() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     let status = cluster.orchestrator.0.wait().unwrap();
     assert!(status.success(), "{status}");
+}
+
+/// Stops a process for three seconds, which is longer than QUIC waits for a silent peer.
+fn freeze(process: &Process) {
+    let signal = |name: &str| {
+        let id = process.0.id().to_string();
+        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+    };
+    signal("-STOP");
+    std::thread::sleep(Duration::from_secs(3));
+    signal("-CONT");
+}
+
+#[test]
+fn a_worker_that_was_frozen_is_used_again() {
+    let site = Site::new("resnet20");
+    let cluster = site.start(&["camera"], &[]);
+    cluster.plan_over(1);
+    let image = images(1, 32);
+    let expected = cluster.infer(&image, 1);
+    freeze(&cluster.workers[0].1);
+    cluster.until("readiness", || cluster.text("/readyz").starts_with("ok").then_some(()));
+    assert_eq!(cluster.infer(&image, 1), expected);
+}
+
+#[test]
+fn an_orchestrator_that_was_frozen_serves_again() {
+    let site = Site::new("resnet20");
+    let cluster = site.start(&["camera", "router"], &[]);
+    cluster.plan_over(2);
+    let image = images(1, 32);
+    let expected = cluster.infer(&image, 1);
+    freeze(&cluster.orchestrator);
+    // It notices on waking that it was away; before that it may still say that it is ready.
+    std::thread::sleep(Duration::from_secs(2));
+    cluster.until("readiness", || cluster.text("/readyz").starts_with("ok").then_some(()));
+    assert_eq!(cluster.infer(&image, 1), expected);
+}
+
+#[test]
+fn addresses_that_nobody_stated_are_found_out() {
+    let site = Site::new("resnet20");
+    let mut cluster = site.start_orchestrator_on("0.0.0.0", 2, &[]);
+    cluster.start_worker_on("0.0.0.0", "camera");
+    cluster.start_worker_on("0.0.0.0", "router");
+    let plan = cluster.plan_over(2);
+    let routes = plan["routes"].as_array().unwrap();
+    assert!(
+        routes.iter().all(|route| route["address"].as_str().unwrap().starts_with("127.0.0.1:")),
+        "{plan}"
+    );
+    cluster.infer(&images(1, 32), 1);
 }

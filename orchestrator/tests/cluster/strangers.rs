@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use weir_shared::ids::{PeerName, Role, Term};
-use weir_shared::transport::{Authority, FrameReader, FrameWriter, Identity, Protocol, Settings, Transport};
-use weir_shared::wire::control::{FromWorker, Hello, ToWorker};
+use weir_shared::ids::{PeerName, Role};
+use weir_shared::transport::{Authority, Identity, Protocol, Settings, Transport};
+use weir_shared::wire::control::{PREAMBLE_BYTES, check_preamble};
 
 use crate::support::{Cluster, Process, Site, images};
 
@@ -46,31 +46,27 @@ fn a_worker_with_other_weights_is_told_which_layer_differs_and_the_plan_waits() 
 }
 
 #[test]
-fn another_protocol_version_is_rejected_by_name() {
+fn peers_of_different_releases_learn_which_version_the_other_speaks() {
     let site = Site::new("resnet20");
     let cluster = site.start_orchestrator(1, &[]);
     let identity = Identity::load(&site.certificates(Role::Worker, "future")).unwrap();
     cluster.until("the orchestrator's admin port", || cluster.admin("/api/v1/version"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let reply = runtime.block_on(async {
+    let theirs = runtime.block_on(async {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let transport = Transport::bind(&identity, any, Settings::default()).unwrap();
         let main = PeerName::new(Role::Orchestrator, "main").unwrap();
         let peer = transport.connect(&main, cluster.quic, Protocol::Control).await.unwrap();
-        let (send, receive) = peer.connection.open_bi().await.unwrap();
-        let hello = Hello {
-            protocol: 99,
-            release: "99.0.0".to_owned(),
-            data_address: any,
-            threads: 1,
-            term: Term(0),
-            live: vec![],
-        };
-        FrameWriter::new(send).send(&FromWorker::Hello(hello)).await.unwrap();
-        FrameReader::<ToWorker>::new(receive).receive().await.unwrap()
+        let (mut send, mut receive) = peer.connection.open_bi().await.unwrap();
+        // Version 99, and then whatever version 99 says.
+        send.write_all(b"WEIR\x00\x63 and more").await.unwrap();
+        let mut preamble = [0; PREAMBLE_BYTES];
+        receive.read_exact(&mut preamble).await.unwrap();
+        preamble
     });
-    let ToWorker::Reject { reason } = reply else { panic!("{reply:?}") };
-    assert!(reason.contains("version 99") && reason.contains("same release"), "{reason}");
+    assert!(check_preamble(theirs).is_ok());
+    cluster.until("the refusal", || (refusals(&cluster, "session") > 0).then_some(()));
+    assert!(cluster.logs().contains("version 99"), "{}", cluster.logs());
 }
 
 #[test]
@@ -80,4 +76,18 @@ fn an_orchestrator_does_not_join_as_a_worker() {
     let certs = site.certificates(Role::Orchestrator, "second");
     let error = crate::support::failure_of(&mut cluster.worker_command(&certs, &site.weights()));
     assert!(error.contains("a worker needs <name>.worker.weir.internal"), "{error}");
+}
+
+#[test]
+fn a_worker_that_refuses_does_not_stop_the_others() {
+    let site = Site::new("resnet20");
+    let other = site.random_weights(2, "other.safetensors");
+    let mut cluster = site.start_orchestrator(2, &[]);
+    cluster.start_worker_with("camera", &other);
+    cluster.start_worker("router");
+    cluster.plan_when("a plan over the healthy one", |plan| plan["stages"][0]["worker"] == "router");
+    let workers = cluster.admin("/api/v1/workers").unwrap();
+    let reason = workers["workers"][0]["left_out"].as_str().unwrap().to_owned();
+    assert!(reason.contains("digest"), "{reason}");
+    cluster.infer(&images(1, 32), 1);
 }

@@ -138,10 +138,16 @@ impl Site {
     }
 
     pub fn start_orchestrator(&self, workers: usize, more: &[&str]) -> Cluster<'_> {
+        self.start_orchestrator_on("127.0.0.1", workers, more)
+    }
+
+    /// Starts an orchestrator that listens for workers on another address than it is reached at.
+    pub fn start_orchestrator_on(&self, ip: &str, workers: usize, more: &[&str]) -> Cluster<'_> {
         let (quic, http, admin) = (free_address(), free_address(), free_address());
         let mut arguments: Vec<String> = vec!["--workers".into(), workers.to_string()];
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-        let orchestrator = self.spawn_orchestrator(quic, http, admin, &arguments);
+        let listen = SocketAddr::new(ip.parse().unwrap(), quic.port());
+        let orchestrator = self.spawn_orchestrator(listen, http, admin, &arguments);
         Cluster { site: self, orchestrator, workers: vec![], quic, http, admin, arguments }
     }
 
@@ -190,15 +196,29 @@ impl Cluster<'_> {
 
     pub fn start_worker_with(&mut self, name: &str, weights: &Path) {
         let certs = self.site.certificates(Role::Worker, name);
+        self.spawn_worker(name, self.worker_command(&certs, weights));
+    }
+
+    /// Starts a worker that listens on `ip` and states no other address.
+    pub fn start_worker_on(&mut self, ip: &str, name: &str) {
+        let certs = self.site.certificates(Role::Worker, name);
+        let listen = SocketAddr::new(ip.parse().unwrap(), free_address().port());
+        self.spawn_worker(name, self.worker_command_on(listen, &certs, &self.site.weights()));
+    }
+
+    fn spawn_worker(&mut self, name: &str, mut command: Command) {
         self.workers.retain(|(known, _)| known != name);
-        let mut command = self.worker_command(&certs, weights);
         let log = log_file(&self.site.path(&format!("{name}.log")));
         self.workers.push((name.to_owned(), Process(command.stderr(log).spawn().unwrap())));
     }
 
     pub fn worker_command(&self, certs: &Path, weights: &Path) -> Command {
+        self.worker_command_on(free_address(), certs, weights)
+    }
+
+    fn worker_command_on(&self, listen: SocketAddr, certs: &Path, weights: &Path) -> Command {
         let mut command = Command::new(worker_binary());
-        let (listen, admin) = (free_address().to_string(), free_address().to_string());
+        let (listen, admin) = (listen.to_string(), free_address().to_string());
         command.arg("serve").arg("--certs").arg(certs).arg("--weights").arg(weights);
         command.args(["--orchestrator", &self.quic.to_string(), "--listen", &listen, "--admin", &admin]);
         command

@@ -9,7 +9,7 @@ use actix_web::{App, HttpServer};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use weir_orchestrator::gateway::oip::{
-    InferBackend, InferDone, InferFailure, InferJob, ModelInfo, StatisticsSnapshot, configure,
+    InferBackend, InferDone, InferFailure, InferJob, ModelInfo, Permit, StatisticsSnapshot, configure,
 };
 use weir_shared::arch::Shape;
 use weir_shared::ids::{Epoch, Term};
@@ -71,11 +71,11 @@ impl InferBackend for Fake {
         self.mood != Mood::Unready
     }
 
-    fn admit(&self) -> Result<(), InferFailure> {
+    fn admit(&self) -> Result<Permit, InferFailure> {
         match &self.mood {
             Mood::Unready => Err(InferFailure::NoPlan),
             Mood::Refusing(failure) => Err(failure.clone()),
-            Mood::Computing | Mood::Failing(_) => Ok(()),
+            Mood::Computing | Mood::Failing(_) => Ok(Permit::default()),
         }
     }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use quinn::{Connection, ConnectionError, EndpointConfig, TokioRuntime, VarInt};
 use quinn_proto::HashedConnectionIdGenerator;
 use rustls_pki_types::CertificateDer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ids::PeerName;
 
 use super::identity::{Identity, IdentityError, name_in};
-use super::settings::{INCOMING_MAX, SOCKET_BUFFER, Settings};
+use super::settings::{HANDSHAKES_MAX, SOCKET_BUFFER, Settings};
 use super::tls;
 
 /// A handshake that takes longer is given up: slow handshakes must not hold the places of honest ones.
@@ -38,6 +39,8 @@ pub mod close_code {
     pub const PROTOCOL: u32 = 4;
     /// A newer connection of the same peer takes over.
     pub const REPLACED: u32 = 5;
+    /// The deadline of what a stream carries has passed.
+    pub const LATE: u32 = 6;
 }
 
 /// One UDP socket with this process's identity. Cheap to clone.
@@ -47,11 +50,14 @@ pub struct Transport {
     name: PeerName,
     control: quinn::ClientConfig,
     data: quinn::ClientConfig,
+    handshakes: Arc<Semaphore>,
 }
 
 /// A handshake that has begun.
 pub struct IncomingPeer {
     incoming: quinn::Incoming,
+    /// A place among the handshakes under way.
+    place: OwnedSemaphorePermit,
 }
 
 /// An established connection to a peer that has proved its name.
@@ -162,7 +168,7 @@ impl Transport {
         let socket = open_socket(address).map_err(failed)?;
         let transport = settings.transport();
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls::server(identity)?));
-        server.transport_config(transport.clone()).migration(false).max_incoming(INCOMING_MAX);
+        server.transport_config(transport.clone()).migration(false).max_incoming(HANDSHAKES_MAX);
         let client = |protocol| {
             let mut config = quinn::ClientConfig::new(Arc::new(tls::client(identity, protocol)?));
             config.transport_config(transport.clone());
@@ -172,7 +178,8 @@ impl Transport {
         let runtime = Arc::new(TokioRuntime);
         let endpoint = quinn::Endpoint::new(endpoint_config(identity), Some(server), socket, runtime);
         let endpoint = endpoint.map_err(failed)?;
-        Ok(Self { endpoint, name: identity.name().clone(), control, data })
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        Ok(Self { endpoint, name: identity.name().clone(), control, data, handshakes })
     }
 
     /// This process's own name.
@@ -210,8 +217,16 @@ impl Transport {
     }
 
     /// Waits for the next handshake to begin; none comes after [`close`](Self::close).
+    ///
+    /// While as many as are allowed are under way, further ones are refused before any work is done for them.
     pub async fn accept(&self) -> Option<IncomingPeer> {
-        self.endpoint.accept().await.map(|incoming| IncomingPeer { incoming })
+        loop {
+            let incoming = self.endpoint.accept().await?;
+            match self.handshakes.clone().try_acquire_owned() {
+                Ok(place) => return Some(IncomingPeer { incoming, place }),
+                Err(_) => incoming.refuse(),
+            }
+        }
     }
 
     /// Closes every connection, and waits until the peers have been told.
@@ -232,7 +247,9 @@ impl IncomingPeer {
     /// # Errors
     /// If the peer does not prove a name that is ours, or takes too long.
     pub async fn establish(self) -> Result<PeerConnection, AcceptError> {
-        let established = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.incoming).await;
+        let Self { incoming, place } = self;
+        let established = tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming).await;
+        drop(place);
         let connection = established.map_err(|_| AcceptError::Timeout)?.map_err(AcceptError::Handshake)?;
         let identity =
             connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());

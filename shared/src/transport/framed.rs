@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::wire::binary;
-use crate::wire::control::{FrameError, frame, frame_length};
+use crate::wire::control::{FrameError, PREAMBLE_BYTES, check_preamble, frame, frame_length, preamble};
 
 /// Writes messages, each with its length in front.
 pub struct FrameWriter<T> {
@@ -20,9 +20,13 @@ pub struct FrameReader<T> {
 }
 
 impl<T: Serialize> FrameWriter<T> {
-    /// A writer on `stream`.
-    pub const fn new(stream: quinn::SendStream) -> Self {
-        Self { stream, message: PhantomData }
+    /// A writer on `stream`, which says at once which version we speak.
+    ///
+    /// # Errors
+    /// If the stream broke.
+    pub async fn open(mut stream: quinn::SendStream) -> Result<Self, FrameError> {
+        stream.write_all(&preamble()).await.map_err(|error| FrameError::Stream(error.into()))?;
+        Ok(Self { stream, message: PhantomData })
     }
 
     /// Writes one message; waits while the peer's window is full.
@@ -45,9 +49,16 @@ impl<T: Serialize> FrameWriter<T> {
 }
 
 impl<T: DeserializeOwned> FrameReader<T> {
-    /// A reader on `stream`.
-    pub const fn new(stream: quinn::RecvStream) -> Self {
-        Self { stream, message: PhantomData }
+    /// A reader on `stream`, once the peer has said that it speaks our version.
+    ///
+    /// # Errors
+    /// If it speaks another one, or the stream broke.
+    pub async fn open(stream: quinn::RecvStream) -> Result<Self, FrameError> {
+        let mut reader = Self { stream, message: PhantomData };
+        let mut bytes = [0; PREAMBLE_BYTES];
+        reader.fill(&mut bytes).await?;
+        check_preamble(bytes)?;
+        Ok(reader)
     }
 
     /// Reads one message. Not cancel-safe: a message that was half read is lost.

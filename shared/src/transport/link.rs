@@ -21,7 +21,7 @@ use crate::wire::Header;
 use crate::wire::control::{FailureKind, LinkReport};
 
 use super::activation::{self, SendError};
-use super::{PeerConnection, Protocol, Transport, close_code};
+use super::{ConnectError, PeerConnection, Protocol, Transport, close_code};
 
 /// Parcels that may wait for the wire. More would only grow old: each is one request.
 const QUEUE: usize = 64;
@@ -61,19 +61,18 @@ pub type OnUndelivered = Arc<dyn Fn(Undelivered) + Send + Sync>;
 /// A link to one peer. Dropping it closes the connection once everything that it took is acknowledged.
 pub struct Link {
     peer: PeerName,
-    address: SocketAddr,
     queue: mpsc::Sender<Parcel>,
     connection: watch::Receiver<Option<PeerConnection>>,
-    counters: Arc<Counters>,
+    counters: Arc<LinkCounters>,
     /// Ends a pause between two attempts.
     wanted: Arc<Notify>,
     /// Tells the link's task, by being dropped, that nobody will send any more.
     _open: oneshot::Sender<()>,
 }
 
-/// Rise for as long as the link lives, across connections.
+/// Rise for as long as the process lives, across connections and links to one peer.
 #[derive(Default)]
-struct Counters {
+pub struct LinkCounters {
     activations: AtomicU64,
     bytes: AtomicU64,
     /// Packets of connections that are gone; the live one's are added when asked.
@@ -87,7 +86,7 @@ struct Dialler {
     peer: PeerName,
     address: SocketAddr,
     publish: watch::Sender<Option<PeerConnection>>,
-    counters: Arc<Counters>,
+    counters: Arc<LinkCounters>,
     wanted: Arc<Notify>,
     on_undelivered: OnUndelivered,
 }
@@ -98,11 +97,11 @@ impl Link {
         transport: Transport,
         peer: PeerName,
         address: SocketAddr,
+        counters: Arc<LinkCounters>,
         on_undelivered: OnUndelivered,
     ) -> Self {
         let (queue, parcels) = mpsc::channel(QUEUE);
         let (publish, connection) = watch::channel(None);
-        let counters = Arc::<Counters>::default();
         let wanted = Arc::<Notify>::default();
         let dialler = Dialler {
             transport,
@@ -115,12 +114,7 @@ impl Link {
         };
         let (open, dropped) = oneshot::channel();
         tokio::spawn(dialler.run(parcels, dropped));
-        Self { peer, address, queue, connection, counters, wanted, _open: open }
-    }
-
-    /// Where the peer is dialled.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+        Self { peer, queue, connection, counters, wanted, _open: open }
     }
 
     /// Takes a parcel, or gives it back if the queue is full.
@@ -182,6 +176,10 @@ impl Dialler {
                         pause = REDIAL_FIRST;
                     }
                 }
+                // It will not come right by waiting.
+                Err(error @ ConnectError::Dial { .. }) => {
+                    tracing::warn!(error = %crate::chain(&error), "the link cannot be dialled");
+                }
                 Err(error) => {
                     tracing::debug!(peer = %self.peer, address = %self.address, %error, "link not up yet");
                 }
@@ -234,15 +232,7 @@ impl Dialler {
         }
         parcel.header.remaining_micros = remaining.as_micros() as u64;
         let bytes = parcel.payload.len() as u64;
-        let sent = activation::send(connection, &parcel.header, parcel.payload);
-        let Ok(sent) = tokio::time::timeout_at(parcel.deadline, sent).await else {
-            return self.fail(
-                parcel.header,
-                FailureKind::Expired,
-                format!("{} did not take it in time", self.peer),
-            );
-        };
-        match sent {
+        match activation::send(connection, &parcel.header, parcel.payload, parcel.deadline).await {
             Ok(stream) => {
                 self.counters.activations.fetch_add(1, Relaxed);
                 self.counters.bytes.fetch_add(bytes, Relaxed);
@@ -250,6 +240,10 @@ impl Dialler {
             }
             // Only a receiver that refuses the request stops reading, and it reports that itself.
             Err(SendError::Write(WriteError::Stopped(_))) => {}
+            Err(SendError::Late) => {
+                let reason = format!("{} did not take it in time", self.peer);
+                self.fail(parcel.header, FailureKind::Expired, reason);
+            }
             Err(error) => self.fail(parcel.header, FailureKind::LinkDown, crate::chain(&error)),
         }
     }

@@ -1,44 +1,59 @@
 //! The links on which one process sends, one for each peer and address that a live plan names.
 //!
 //! A link outlives the plan that opened it when the next plan uses it too, so a switch of plans dials only what
-//! is new.
+//! is new. What is counted for a peer outlives its links.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::ids::PeerName;
 use crate::plan::Plan;
-use crate::wire::control::LinkReport;
+use crate::wire::control::{FailureKind, LinkReport};
 
-use super::{Link, OnUndelivered, Parcel, Transport};
+use super::link::LinkCounters;
+use super::{Link, OnUndelivered, Parcel, Transport, Undelivered};
 
 /// The open links. Lives on the actor's thread.
 pub struct Links {
     transport: Transport,
     on_undelivered: OnUndelivered,
     open: RefCell<BTreeMap<(PeerName, SocketAddr), Link>>,
+    counters: RefCell<BTreeMap<PeerName, Arc<LinkCounters>>>,
 }
 
 impl Links {
     /// No links yet; `on_undelivered` hears of every parcel that does not arrive.
-    pub const fn new(transport: Transport, on_undelivered: OnUndelivered) -> Self {
-        Self { transport, on_undelivered, open: RefCell::new(BTreeMap::new()) }
+    pub fn new(transport: Transport, on_undelivered: OnUndelivered) -> Self {
+        let (open, counters) = (RefCell::new(BTreeMap::new()), RefCell::new(BTreeMap::new()));
+        Self { transport, on_undelivered, open, counters }
     }
 
     /// Opens the link to `peer` at `address` if there is none, and completes when it is connected.
     pub fn reach(&self, peer: &PeerName, address: SocketAddr) -> Pin<Box<dyn Future<Output = ()>>> {
-        let connected = self.with(peer, address, Link::connected);
-        Box::pin(connected)
+        let mut open = self.open.borrow_mut();
+        let link = open.entry((peer.clone(), address)).or_insert_with(|| {
+            let counters = self.counters.borrow_mut().entry(peer.clone()).or_default().clone();
+            Link::open(self.transport.clone(), peer.clone(), address, counters, self.on_undelivered.clone())
+        });
+        Box::pin(link.connected())
     }
 
-    /// Hands a parcel to the link, or gives it back if the link is full.
+    /// Hands a parcel to the link, and says at once if it cannot be sent: the link is full, or no live plan has it
+    /// open. Only [`reach`](Self::reach) opens links, so what is left of a retired plan does not bring them back.
     ///
     /// # Errors
-    /// The parcel itself.
-    pub fn send(&self, peer: &PeerName, address: SocketAddr, parcel: Parcel) -> Result<(), Box<Parcel>> {
-        self.with(peer, address, |link| link.try_send(parcel))
+    /// The parcel's header with the reason.
+    pub fn send(&self, peer: &PeerName, address: SocketAddr, parcel: Parcel) -> Result<(), Box<Undelivered>> {
+        let refuse = |header, kind, reason| Err(Box::new(Undelivered { header, kind, reason }));
+        match self.open.borrow().get(&(peer.clone(), address)) {
+            None => refuse(parcel.header, FailureKind::LinkDown, format!("no link to {peer} is open")),
+            Some(link) => link.try_send(parcel).or_else(|parcel| {
+                refuse(parcel.header, FailureKind::Overloaded, format!("the link to {peer} is full"))
+            }),
+        }
     }
 
     /// Closes the links that none of `plans` uses.
@@ -51,16 +66,17 @@ impl Links {
         self.open.borrow_mut().retain(|(peer, address), _| still_used(peer, *address));
     }
 
-    /// Readings of every link.
+    /// Readings by peer. Two links to one peer, while its address changes, count as one.
     pub fn report(&self) -> Vec<LinkReport> {
-        self.open.borrow().values().map(Link::report).collect()
-    }
-
-    fn with<T>(&self, peer: &PeerName, address: SocketAddr, act: impl FnOnce(&Link) -> T) -> T {
-        let mut open = self.open.borrow_mut();
-        let link = open.entry((peer.clone(), address)).or_insert_with(|| {
-            Link::open(self.transport.clone(), peer.clone(), address, self.on_undelivered.clone())
-        });
-        act(link)
+        let mut reports: Vec<LinkReport> = Vec::new();
+        for link in self.open.borrow().values() {
+            let report = link.report();
+            match reports.iter_mut().find(|known| known.to == report.to) {
+                Some(known) if report.up => *known = report,
+                Some(_) => {}
+                None => reports.push(report),
+            }
+        }
+        reports
     }
 }

@@ -5,6 +5,7 @@
 //! is decided by the caller, because only it knows the plan.
 
 pub mod activation;
+mod admission;
 mod authority;
 mod endpoint;
 mod framed;
@@ -14,6 +15,7 @@ mod links;
 mod settings;
 mod tls;
 
+pub use admission::Admitted;
 pub use authority::{Authority, AuthorityError, CertificateFiles, LEAF_DAYS};
 pub use endpoint::{
     AcceptError, BindError, ConnectError, IncomingPeer, PeerConnection, Protocol, Transport, close_code,

@@ -24,8 +24,8 @@ const UNI_STREAMS: u32 = 32;
 /// Control needs one stream; the rest is room for an upgrade.
 const BIDI_STREAMS: u32 = 4;
 
-/// Handshakes that may be under way at once; more wait in the socket or are refused.
-pub(super) const INCOMING_MAX: usize = 64;
+/// Handshakes that may be under way at once, and datagrams of further ones that quinn keeps. Each costs a signature.
+pub(super) const HANDSHAKES_MAX: usize = 64;
 
 /// UDP socket buffers. With the usual 208 KiB packets are lost even on loopback; with 4 MiB none were.
 pub(super) const SOCKET_BUFFER: usize = 4 << 20;

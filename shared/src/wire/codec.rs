@@ -40,7 +40,8 @@ const INT8_STEPS: f32 = 255.0;
 
 /// Writes `batch` samples of `shape`. For f32 on a little-endian machine nothing is copied.
 ///
-/// Numbers that are not finite cannot be written as int8; their channel is written as if they were zero.
+/// Numbers that are not finite cannot be written as int8; they become the nearest end of their channel's range, and
+/// NaN its low end.
 pub fn encode(encoding: Encoding, values: &[f32], shape: Shape) -> Cow<'_, [u8]> {
     match encoding {
         Encoding::F32 => f32_bytes(values),

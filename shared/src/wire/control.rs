@@ -1,25 +1,68 @@
 //! What worker and orchestrator say to each other, and how a message is framed.
 //!
-//! One bidirectional stream per worker. A frame is a big-endian u32 length and a [`binary`] structure. The worker
-//! speaks first, with [`Hello`]; every later message may come at any time.
+//! One bidirectional stream per worker. Each direction begins with a [`preamble`] that names the protocol's version,
+//! so that peers of different releases understand at least that. Then come frames: a big-endian u32 length and a
+//! [`binary`] structure. The worker speaks first, with [`Hello`]; every later message may come at any time.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Attempt, RequestId, Term};
+use crate::ids::{Attempt, PeerName, RequestId, Term};
 use crate::plan::{Plan, PlanHash, PlanId};
 
-use super::binary;
+use super::{PROTOCOL_VERSION, binary};
+
+/// Bytes of the preamble.
+pub const PREAMBLE_BYTES: usize = 6;
+
+const MAGIC: [u8; 4] = *b"WEIR";
+
+/// Plans that a worker may say it holds: it holds two at most, and one may be on its way out.
+const LIVE_MAX: usize = 4;
+
+/// Characters of a [`Reason`].
+const REASON_MAX: usize = 500;
+
+/// A text for people, from a peer: cut to a bounded length and without control characters when it is read, so that
+/// it can be logged and shown as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "String")]
+pub struct Reason(String);
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        Self(visible.take(REASON_MAX).collect())
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl std::ops::Deref for Reason {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A worker introduces itself. Who it is, its certificate has said already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The protocol that it speaks.
-    pub protocol: u16,
     /// Its release, for people.
-    pub release: String,
-    /// Where other peers reach it.
+    pub release: Reason,
+    /// Where other peers reach it. An unspecified address (`0.0.0.0`) means: where this connection comes from.
     pub data_address: SocketAddr,
     /// Threads that it computes with.
     pub threads: u16,
@@ -53,7 +96,9 @@ pub enum FromWorker {
         /// The plan.
         plan: PlanId,
         /// Why, for people: it names the thing and the remedy.
-        reason: String,
+        reason: Reason,
+        /// Peers that could not be reached, where that is the reason; otherwise the fault is the worker's own.
+        unreachable: Vec<PeerName>,
     },
     /// The plan is forgotten.
     Retired {
@@ -71,8 +116,6 @@ pub enum FromWorker {
 pub enum ToWorker {
     /// Answers [`Hello`].
     Welcome {
-        /// The orchestrator's protocol.
-        protocol: u16,
         /// Its term; the worker obeys no lower one from now on.
         term: Term,
     },
@@ -96,7 +139,7 @@ pub enum ToWorker {
     /// The orchestrator does not want this worker; it says why and closes.
     Reject {
         /// Why, for people.
-        reason: String,
+        reason: Reason,
     },
 }
 
@@ -121,7 +164,7 @@ pub struct RequestFailure {
     /// The kind, which decides what the gateway does.
     pub kind: FailureKind,
     /// Details for people.
-    pub reason: String,
+    pub reason: Reason,
 }
 
 /// What kind of failure it was.
@@ -173,7 +216,7 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LinkReport {
     /// Who receives.
-    pub to: crate::ids::PeerName,
+    pub to: PeerName,
     /// Whether it is connected now.
     pub up: bool,
     /// Smoothed round-trip time in seconds.
@@ -191,6 +234,17 @@ pub struct LinkReport {
 /// Why a frame cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
+    /// The stream does not begin as ours do.
+    #[error("the control stream does not begin with WEIR: the peer speaks something else")]
+    Magic,
+    /// The peer is of another version.
+    #[error(
+        "the peer speaks protocol version {found}, this program version {PROTOCOL_VERSION}; run the same release on both"
+    )]
+    Version {
+        /// The peer's version.
+        found: u16,
+    },
     /// The announced length is beyond the limit.
     #[error("a control message of {0} bytes was announced; at most {limit} are allowed", limit = binary::LIMIT)]
     Length(u32),
@@ -203,6 +257,34 @@ pub enum FrameError {
     /// The message cannot be written.
     #[error("a control message cannot be written")]
     Unwritable(#[from] binary::EncodeError),
+}
+
+impl Hello {
+    /// Whether the worker claims to hold more plans than any worker does.
+    pub const fn is_absurd(&self) -> bool {
+        self.live.len() > LIVE_MAX
+    }
+}
+
+/// What a direction of a control stream begins with.
+pub fn preamble() -> [u8; PREAMBLE_BYTES] {
+    let ([m0, m1, m2, m3], [v0, v1]) = (MAGIC, PROTOCOL_VERSION.to_be_bytes());
+    [m0, m1, m2, m3, v0, v1]
+}
+
+/// Checks what the peer's direction begins with.
+///
+/// # Errors
+/// If it is not ours, or of another version.
+pub fn check_preamble(bytes: [u8; PREAMBLE_BYTES]) -> Result<(), FrameError> {
+    let [m0, m1, m2, m3, v0, v1] = bytes;
+    if [m0, m1, m2, m3] != MAGIC {
+        return Err(FrameError::Magic);
+    }
+    match u16::from_be_bytes([v0, v1]) {
+        PROTOCOL_VERSION => Ok(()),
+        found => Err(FrameError::Version { found }),
+    }
 }
 
 /// A message with its length in front.
@@ -234,11 +316,26 @@ mod tests {
 
     #[test]
     fn a_frame_carries_a_message() {
-        let message = ToWorker::Reject { reason: "unknown".to_owned() };
+        let message = ToWorker::Reject { reason: "unknown".into() };
         let bytes = frame(&message).unwrap();
         let (prefix, body) = bytes.split_at(4);
         assert_eq!(frame_length(prefix.try_into().unwrap()).unwrap(), body.len());
         assert_eq!(binary::decode::<ToWorker>(body).unwrap(), message);
+    }
+
+    #[test]
+    fn a_peers_text_is_cut_and_cannot_forge_a_line() {
+        let hostile = format!("ok\n2026 ERROR forged {}", "x".repeat(10_000));
+        let bytes = binary::encode(&hostile).unwrap();
+        let read: Reason = binary::decode(&bytes).unwrap();
+        assert!(!read.contains('\n') && read.chars().count() == REASON_MAX);
+    }
+
+    #[test]
+    fn another_version_is_named_before_anything_else_is_read() {
+        assert!(check_preamble(preamble()).is_ok());
+        let error = check_preamble(*b"WEIR\x00\x63").unwrap_err().to_string();
+        assert!(error.contains("version 99") && error.contains("same release"), "{error}");
     }
 
     #[test]

@@ -41,19 +41,6 @@ pub struct Header {
     pub remaining_micros: u64,
     /// CRC-32 (ISO-HDLC) of the payload: the cipher guards the link, this guards the memory at both ends.
     pub checksum: u32,
-    /// W3C trace context, where the request carries one.
-    pub trace: Option<TraceContext>,
-}
-
-/// W3C Trace Context, level 1: what `traceparent` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TraceContext {
-    /// The trace.
-    pub trace: [u8; 16],
-    /// The caller's span.
-    pub span: [u8; 8],
-    /// Flags; bit 0 is "sampled".
-    pub flags: u8,
 }
 
 /// Why the start of a stream is not a header.
@@ -177,25 +164,6 @@ impl Header {
     }
 }
 
-impl TraceContext {
-    /// Reads a `traceparent` header of version 00, as W3C Trace Context section 3.2 states it.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('-');
-        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let all_hex = text.bytes().all(|b| b == b'-' || b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if version != "00" || parts.next().is_some() || !all_hex {
-            return None;
-        }
-        if (trace.len(), span.len(), flags.len()) != (32, 16, 2) {
-            return None;
-        }
-        let trace = u128::from_str_radix(trace, 16).ok().filter(|&id| id != 0)?;
-        let span = u64::from_str_radix(span, 16).ok().filter(|&id| id != 0)?;
-        let flags = u8::from_str_radix(flags, 16).ok()?;
-        Some(Self { trace: trace.to_be_bytes(), span: span.to_be_bytes(), flags })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -214,7 +182,6 @@ mod tests {
             encoding: Encoding::Int8,
             remaining_micros: 1_000_000,
             checksum: 7,
-            trace: TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         }
     }
 
@@ -224,7 +191,6 @@ mod tests {
         let (preamble, body) = bytes.split_at(PREAMBLE_BYTES);
         assert_eq!(Header::length(preamble.try_into().unwrap()).unwrap(), body.len());
         assert_eq!(Header::from_bytes(body).unwrap(), header());
-        assert!(header().trace.is_some());
     }
 
     #[test]

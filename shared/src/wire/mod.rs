@@ -9,7 +9,7 @@ pub mod codec;
 pub mod control;
 pub mod header;
 
-pub use header::{Header, HeaderError, TraceContext};
+pub use header::{Header, HeaderError};
 
 /// The version of everything in this module. Peers of different versions refuse each other by name.
 pub const PROTOCOL_VERSION: u16 = 1;

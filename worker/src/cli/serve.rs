@@ -70,9 +70,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     weir_shared::weights::Checkpoint::open(&args.weights)?;
     actix_rt::System::new().block_on(async move {
         let worker = Worker::start(config, move || prepare_thread(threads))?;
-        weir_shared::signal::terminated().await.context("cannot listen for signals")?;
+        let failed = tokio::select! {
+            signal = weir_shared::signal::terminated() => {
+                signal.context("cannot listen for signals")?;
+                None
+            }
+            () = worker.failed() => Some(anyhow::anyhow!("the stage actor died; the log says why")),
+        };
         tracing::info!("stopping");
         worker.stop().await;
-        Ok(())
+        failed.map_or(Ok(()), Err)
     })
 }

@@ -12,10 +12,11 @@ use tokio::sync::{Mutex, mpsc, watch};
 use weir_shared::ids::PeerName;
 use weir_shared::plan::Plan;
 use weir_shared::transport::{FrameReader, FrameWriter, Protocol, Transport};
-use weir_shared::wire::PROTOCOL_VERSION;
-use weir_shared::wire::control::{FromWorker, Hello, RequestFailure, ToWorker};
+use weir_shared::wire::control::{FromWorker, Hello, Reason, RequestFailure, ToWorker};
 
-use crate::stage::{CommitPlan, ConnectPlan, GetReport, ObeyTerm, PreparePlan, RetirePlan, StageActor};
+use crate::stage::{
+    CommitPlan, ConnectPlan, GetReport, NotConnected, ObeyTerm, PreparePlan, RetirePlan, StageActor,
+};
 
 /// Messages that may wait for the control stream. Failures beyond it are lost; the gateway then finds out by time.
 const OUTBOX: usize = 1024;
@@ -77,15 +78,7 @@ pub enum SessionError {
     Frame(#[from] weir_shared::wire::control::FrameError),
     /// The orchestrator turned this worker away.
     #[error("the orchestrator refuses this worker: {0}")]
-    Rejected(String),
-    /// The orchestrator is of another release.
-    #[error(
-        "the orchestrator speaks protocol version {found}, this worker version {PROTOCOL_VERSION}; run the same release on both"
-    )]
-    Version {
-        /// The orchestrator's version.
-        found: u16,
-    },
+    Rejected(Reason),
     /// The orchestrator's term is over.
     #[error(transparent)]
     Fenced(#[from] crate::plans::PlanRefusal),
@@ -148,13 +141,11 @@ impl Control {
         let address = found.next().ok_or_else(|| lookup(std::io::ErrorKind::NotFound.into()))?;
         let peer = self.transport.connect(&self.orchestrator, address, Protocol::Control).await?;
         let (send, receive) = peer.connection.open_bi().await?;
-        let (mut writer, mut reader) = (FrameWriter::new(send), FrameReader::new(receive));
+        let mut writer = FrameWriter::open(send).await?;
         writer.send(&self.hello().await?).await?;
+        let mut reader = FrameReader::open(receive).await?;
         match reader.receive().await? {
-            ToWorker::Welcome { protocol, .. } if protocol != PROTOCOL_VERSION => {
-                return Err(SessionError::Version { found: protocol });
-            }
-            ToWorker::Welcome { term, .. } => self.stage.send(ObeyTerm(term)).await??,
+            ToWorker::Welcome { term } => self.stage.send(ObeyTerm(term)).await??,
             ToWorker::Reject { reason } => return Err(SessionError::Rejected(reason)),
             _ => return Err(SessionError::Unwelcome),
         }
@@ -171,8 +162,7 @@ impl Control {
     async fn hello(&self) -> Result<FromWorker, SessionError> {
         let (_, term, live) = self.stage.send(GetReport).await?;
         Ok(FromWorker::Hello(Hello {
-            protocol: PROTOCOL_VERSION,
-            release: env!("CARGO_PKG_VERSION").to_owned(),
+            release: env!("CARGO_PKG_VERSION").into(),
             data_address: self.data_address,
             threads: self.threads,
             term,
@@ -188,10 +178,13 @@ impl Control {
                 ToWorker::Connect { plan } => {
                     let (stage, outbox) = (self.stage.clone(), self.outbox.clone());
                     actix_rt::spawn(async move {
-                        let done = stage.send(ConnectPlan(plan)).await;
-                        outbox.leave(match done.unwrap_or_else(|error| Err(error.to_string())) {
+                        // A stage that is gone ends this process; nobody waits for its answer.
+                        let Ok(done) = stage.send(ConnectPlan(plan)).await else { return };
+                        outbox.leave(match done {
                             Ok(()) => FromWorker::Connected { plan },
-                            Err(reason) => FromWorker::Refused { plan, reason },
+                            Err(NotConnected { reason, unreachable }) => {
+                                FromWorker::Refused { plan, reason: reason.into(), unreachable }
+                            }
                         });
                     });
                 }
@@ -215,7 +208,7 @@ impl Control {
                 Ok((hash, loaded)) => FromWorker::Prepared { plan: id, hash, loaded },
                 Err(reason) => {
                     tracing::warn!(plan = %id, %reason, "plan refused");
-                    FromWorker::Refused { plan: id, reason }
+                    FromWorker::Refused { plan: id, reason: reason.into(), unreachable: Vec::new() }
                 }
             });
         });

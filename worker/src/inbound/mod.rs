@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::watch;
 use weir_shared::transport::activation::{self, ReceiveError};
-use weir_shared::transport::{IncomingPeer, PeerConnection, Protocol, Transport, close_code};
+use weir_shared::transport::{Admitted, IncomingPeer, PeerConnection, Protocol, Transport, close_code};
 
 use crate::metrics::Metrics;
 use crate::outbound::Failures;
@@ -27,6 +27,8 @@ pub struct Inbound {
     pub failures: Failures,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// The links that are open.
+    pub admitted: Admitted,
 }
 
 impl Inbound {
@@ -51,6 +53,7 @@ impl Inbound {
             self.metrics.refused("protocol");
             return peer.close(close_code::WRONG_ROLE, "workers accept activations only");
         }
+        self.admitted.admit(&peer);
         self.serve(peer).await;
     }
 

@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use weir_shared::plan::{Node, Plan, Route};
@@ -38,7 +39,7 @@ impl Failures {
     pub fn report(&self, header: &Header, kind: FailureKind, reason: String) {
         self.metrics.request_failed(kind);
         let Header { request, attempt, plan, .. } = *header;
-        (self.notify)(RequestFailure { request, attempt, plan, kind, reason });
+        (self.notify)(RequestFailure { request, attempt, plan, kind, reason: reason.into() });
     }
 }
 
@@ -65,20 +66,20 @@ impl Outbound {
                 let header = Header { value, encoding: route.encoding, checksum, ..header.clone() };
                 let parcel = Parcel { header, payload, deadline };
                 if let Err(refused) = self.links.send(&route.to, route.address, parcel) {
-                    let reason = format!("the link to {} is full", route.to);
-                    self.failures.report(&refused.header, FailureKind::Overloaded, reason);
+                    self.failures.report(&refused.header, refused.kind, refused.reason);
                 }
             }
         }
     }
 
-    /// Completes when every peer that the stage sends to is connected.
-    pub fn reach_all(&self, live: &LivePlan) -> Pin<Box<dyn Future<Output = ()>>> {
-        let connected: Vec<_> =
-            routes(live).iter().map(|route| self.links.reach(&route.to, route.address)).collect();
-        Box::pin(async move {
-            futures_util::future::join_all(connected).await;
-        })
+    /// Reaches every peer that the stage sends to, and completes with those that were not reached within `limit`.
+    pub fn reach_all(&self, live: &LivePlan, limit: Duration) -> Pin<Box<dyn Future<Output = Vec<Route>>>> {
+        let reach = |route: Route| {
+            let reached = tokio::time::timeout(limit, self.links.reach(&route.to, route.address));
+            async move { reached.await.is_err().then_some(route) }
+        };
+        let all = futures_util::future::join_all(routes(live).into_iter().map(reach));
+        Box::pin(async move { all.await.into_iter().flatten().collect() })
     }
 
     /// Closes the links that none of `plans` uses.
@@ -93,7 +94,7 @@ impl Outbound {
 }
 
 /// The routes on which a stage sends, as often as it has outlets.
-pub fn routes(live: &LivePlan) -> Vec<Route> {
+fn routes(live: &LivePlan) -> Vec<Route> {
     let here = Node::Stage(live.stage);
     let outlets = live.program().outlets.iter();
     outlets.filter_map(|outlet| live.plan.route(here, outlet.to)).cloned().collect()

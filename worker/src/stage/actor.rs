@@ -16,7 +16,7 @@ use super::compute::{Compute, ComputeThread, Job, LoadStage, Outcome, Outcomes};
 use super::gather::{Gather, Offer};
 use super::messages::*;
 use crate::metrics::Metrics;
-use crate::outbound::{Failures, Outbound, routes};
+use crate::outbound::{Failures, Outbound};
 use crate::plans::{LivePlan, LivePlans, PlanRefusal};
 
 /// Complete requests that may wait for the compute thread. Beyond it a request is better retried elsewhere.
@@ -175,6 +175,10 @@ impl StreamHandler<Outcome> for StageActor {
         self.compute_time += outcome.elapsed;
         let result = std::mem::replace(&mut outcome.result, Ok(Vec::new()));
         self.parts.metrics.executed(outcome.elapsed, result.is_ok());
+        if self.plans.get(outcome.header.plan).is_none() {
+            let reason = format!("plan {} was retired while it computed", outcome.header.plan);
+            return self.fail(&outcome.header, FailureKind::StalePlan, reason);
+        }
         match result {
             Ok(arrays) => {
                 self.parts.outbound.send(&outcome.live, &outcome.header, outcome.deadline, arrays);
@@ -222,20 +226,24 @@ impl Handler<PreparePlan> for StageActor {
 }
 
 impl Handler<ConnectPlan> for StageActor {
-    type Result = ResponseFuture<Result<(), String>>;
+    type Result = ResponseFuture<Result<(), NotConnected>>;
 
     fn handle(&mut self, ConnectPlan(id): ConnectPlan, _: &mut Self::Context) -> Self::Result {
         let Some(live) = self.plans.get(id) else {
-            return Box::pin(std::future::ready(Err(format!("plan {id} is not alive here"))));
+            let reason = format!("plan {id} is not alive here");
+            return Box::pin(std::future::ready(Err(NotConnected { reason, unreachable: Vec::new() })));
         };
-        let reached = self.parts.outbound.reach_all(live);
-        let peers =
-            routes(live).iter().map(|route| format!("{} at {}", route.to, route.address)).collect::<Vec<_>>();
+        let reached = self.parts.outbound.reach_all(live, CONNECT_TIMEOUT);
         Box::pin(async move {
-            let all = tokio::time::timeout(CONNECT_TIMEOUT, reached).await;
-            all.map_err(|_| {
-                format!("not all of {} were reached within {CONNECT_TIMEOUT:?}", peers.join(", "))
-            })
+            let missing = reached.await;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let names: Vec<_> =
+                missing.iter().map(|route| format!("{} at {}", route.to, route.address)).collect();
+            let reason =
+                format!("{} did not let this worker in within {CONNECT_TIMEOUT:?}", names.join(", "));
+            Err(NotConnected { reason, unreachable: missing.into_iter().map(|route| route.to).collect() })
         })
     }
 }

@@ -87,7 +87,7 @@ impl ComputeThread {
     /// If the system has no thread to give.
     pub fn start(prepare: impl FnOnce() + Send + 'static) -> std::io::Result<(Self, Outcomes)> {
         let (jobs, waiting) = sync_channel::<Job>(AHEAD);
-        // The thread waits for nobody: there is room for every job that can be under way.
+        // Room for every job that is under way when the actor is slow to listen; beyond that the thread waits for it.
         let (done, outcomes) = tokio::sync::mpsc::channel(AHEAD + 2);
         let body = move || {
             prepare();

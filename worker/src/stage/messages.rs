@@ -1,7 +1,7 @@
 //! Everything that the stage actor can be told or asked.
 
 use actix::prelude::*;
-use weir_shared::ids::Term;
+use weir_shared::ids::{PeerName, Term};
 use weir_shared::plan::{Plan, PlanHash, PlanId};
 use weir_shared::transport::activation::Activation;
 use weir_shared::wire::control::{Loaded, Report};
@@ -25,8 +25,17 @@ pub struct PreparePlan(pub Plan);
 
 /// Reach every peer that a plan sends to.
 #[derive(Message)]
-#[rtype(result = "Result<(), String>")]
+#[rtype(result = "Result<(), NotConnected>")]
 pub struct ConnectPlan(pub PlanId);
+
+/// Why not every peer was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotConnected {
+    /// For people.
+    pub reason: String,
+    /// The peers that were not.
+    pub unreachable: Vec<PeerName>,
+}
 
 /// New requests use this plan from now on.
 #[derive(Message)]

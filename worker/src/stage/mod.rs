@@ -12,5 +12,5 @@ pub use actor::{StageActor, StageParts};
 pub use compute::{Compute, ComputeFailed, ComputeThread, Job, LoadStage, Outcome, Outcomes};
 pub use gather::{Gather, Offer};
 pub use messages::{
-    ActivationArrived, CommitPlan, ConnectPlan, GetReport, ObeyTerm, PreparePlan, RetirePlan,
+    ActivationArrived, CommitPlan, ConnectPlan, GetReport, NotConnected, ObeyTerm, PreparePlan, RetirePlan,
 };

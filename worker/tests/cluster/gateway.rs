@@ -143,7 +143,6 @@ impl Gateway {
             encoding: plan.draft().routes[0].encoding,
             remaining_micros: PATIENCE.as_micros() as u64,
             checksum: codec::checksum(payload),
-            trace: None,
         }
     }
 
@@ -166,7 +165,7 @@ impl Gateway {
 
 fn lost(header: &Header, kind: FailureKind, reason: String) -> RequestFailure {
     let Header { request, attempt, plan, .. } = *header;
-    RequestFailure { request, attempt, plan, kind, reason }
+    RequestFailure { request, attempt, plan, kind, reason: reason.into() }
 }
 
 /// Who takes the images of a plan, where, and as which value.

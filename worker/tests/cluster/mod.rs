@@ -169,7 +169,8 @@ impl Cluster {
 
     /// Has one worker reach the peers that a plan sends to.
     pub async fn connect(&self, worker: &str, plan: &Plan) -> Result<(), String> {
-        self.worker(worker).stage.send(ConnectPlan(plan.id())).await.unwrap()
+        let done = self.worker(worker).stage.send(ConnectPlan(plan.id())).await.unwrap();
+        done.map_err(|not| not.reason)
     }
 
     /// Prepares and connects a plan on every worker that has a stage, and lets the gateway use it.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use tokio::sync::OwnedSemaphorePermit;
 use weir_shared::arch::Shape;
 use weir_shared::plan::PlanId;
 
@@ -24,8 +25,8 @@ pub trait InferBackend: 'static {
     ///
     /// # Errors
     /// With the failure that [`infer`](Self::infer) would return at once.
-    fn admit(&self) -> Result<(), InferFailure> {
-        if self.is_ready() { Ok(()) } else { Err(InferFailure::NoPlan) }
+    fn admit(&self) -> Result<Permit, InferFailure> {
+        if self.is_ready() { Ok(Permit::default()) } else { Err(InferFailure::NoPlan) }
     }
 
     /// Computes the logits of a batch.
@@ -35,6 +36,19 @@ pub trait InferBackend: 'static {
 
     /// What was counted since the start.
     fn statistics(&self) -> StatisticsSnapshot;
+}
+
+/// A place for one request, held from before its body is read until it is answered, so that the bodies in memory
+/// are bounded too.
+#[derive(Debug, Default)]
+pub struct Permit {
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl From<OwnedSemaphorePermit> for Permit {
+    fn from(place: OwnedSemaphorePermit) -> Self {
+        Self { _place: Some(place) }
+    }
 }
 
 /// The network as clients see it.

@@ -91,7 +91,7 @@ pub(super) async fn repository_control(request: HttpRequest, backend: Backend) -
 pub(super) async fn infer(request: HttpRequest, payload: Payload, backend: Backend) -> Reply {
     let model = backend.model();
     check_model(&request, model)?;
-    backend.admit()?;
+    let _place = backend.admit()?;
     let body = body::read(&request, payload, model).await?;
     let parsed = request::parse(&body.bytes, body.json_length, model)?;
     // The images are copied out: the body's memory is not needed while the cluster computes.
