@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 /// Weir at your fingertips: make certificates, look at a cluster, see a demonstration.
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, about, max_term_width = 100)]
+#[command(name = "weir", version, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
