@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
-};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use weir_shared::metric_names as names;
+use weir_shared::metrics::MetricSet;
 use weir_shared::plan::PlanId;
 
 /// From a CIFAR network on loopback to a large one over a slow radio link, in seconds.
@@ -15,7 +13,7 @@ const REQUEST_BUCKETS: [f64; 14] =
 
 /// Every metric of the orchestrator.
 pub struct Metrics {
-    registry: Registry,
+    set: MetricSet,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     in_flight: IntGauge,
@@ -34,41 +32,25 @@ impl Metrics {
     /// # Errors
     /// If two metrics have one name, which is a mistake in this file.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let counters = |name: &str, help: &str, label: &str| {
-            let made = IntCounterVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(made.clone()))?;
-            Ok::<_, prometheus::Error>(made)
-        };
-        let counter = |name: &str, help: &str| {
-            let made = IntCounter::new(name, help)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok::<_, prometheus::Error>(made)
-        };
-        let gauge = |name: &str, help: &str| {
-            let made = IntGauge::new(name, help)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok::<_, prometheus::Error>(made)
-        };
-        let build = IntGaugeVec::new(Opts::new(names::BUILD_INFO, "Release of this binary."), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        registry.register(Box::new(build))?;
-        let options =
-            HistogramOpts::new(names::REQUEST_SECONDS, "Seconds from admission to the terminal reply.");
-        let request_seconds = HistogramVec::new(options.buckets(REQUEST_BUCKETS.to_vec()), &["outcome"])?;
-        registry.register(Box::new(request_seconds.clone()))?;
+        let set = MetricSet::new(env!("CARGO_PKG_VERSION"))?;
+        let seconds = "Seconds from admission to the terminal reply.";
         Ok(Self {
-            requests: counters(names::REQUESTS, "Requests answered.", "outcome")?,
-            request_seconds,
-            in_flight: gauge(names::REQUESTS_IN_FLIGHT, "Requests admitted and not yet answered.")?,
-            retries: counter(names::RETRIES, "Attempts beyond the first.")?,
-            unexpected_replies: counter(names::UNEXPECTED_REPLIES, "Replies that nobody waited for.")?,
-            refused: counters(names::REFUSED, "Connections refused.", "reason")?,
-            plan_epoch: gauge(names::PLAN_EPOCH, "Epoch of the committed plan.")?,
-            plan_term: gauge(names::PLAN_TERM, "Term of this orchestrator.")?,
-            rollouts: counters(names::ROLLOUTS, "Rollouts that ended.", "outcome")?,
-            workers: gauge(names::WORKERS_CONNECTED, "Workers with a live session.")?,
-            registry,
+            requests: set.counters(names::REQUESTS, "Requests answered.", &["outcome"])?,
+            request_seconds: set.histograms(
+                names::REQUEST_SECONDS,
+                seconds,
+                &REQUEST_BUCKETS,
+                &["outcome"],
+            )?,
+            in_flight: set.gauge(names::REQUESTS_IN_FLIGHT, "Requests admitted and not yet answered.")?,
+            retries: set.counter(names::RETRIES, "Attempts beyond the first.")?,
+            unexpected_replies: set.counter(names::UNEXPECTED_REPLIES, "Replies that nobody waited for.")?,
+            refused: set.counters(names::REFUSED, "Connections refused.", &["reason"])?,
+            plan_epoch: set.gauge(names::PLAN_EPOCH, "Epoch of the committed plan.")?,
+            plan_term: set.gauge(names::PLAN_TERM, "Term of this orchestrator.")?,
+            rollouts: set.counters(names::ROLLOUTS, "Rollouts that ended.", &["outcome"])?,
+            workers: set.gauge(names::WORKERS_CONNECTED, "Workers with a live session.")?,
+            set,
         })
     }
 
@@ -115,11 +97,8 @@ impl Metrics {
         self.workers.set(connected as i64);
     }
 
-    /// Everything in Prometheus text format 0.0.4.
+    /// Everything in Prometheus text format.
     pub fn text(&self) -> String {
-        let mut buffer = Vec::new();
-        // Writing to memory fails only for metrics that are malformed, which registration rules out.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut buffer);
-        String::from_utf8_lossy(&buffer).into_owned()
+        self.set.text()
     }
 }

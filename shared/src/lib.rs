@@ -13,6 +13,7 @@ pub mod http;
 pub mod ids;
 pub mod logging;
 pub mod metric_names;
+pub mod metrics;
 pub mod plan;
 pub mod signal;
 pub mod transport;

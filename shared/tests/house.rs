@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Decides without acting: time and randomness come in as arguments.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "shared/src/arch/",
     "shared/src/plan/",
     "shared/src/wire/",
@@ -14,6 +14,7 @@ const PURE: [&str; 11] = [
     "orchestrator/src/planner/",
     "orchestrator/src/rollout/",
     "orchestrator/src/supervisor/choice.rs",
+    "orchestrator/src/supervisor/term.rs",
     "orchestrator/src/gateway/ledger.rs",
     "orchestrator/src/gateway/budget.rs",
     "orchestrator/src/demo/emulator/schedule.rs",

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
-};
+use prometheus::{Gauge, GaugeVec, Histogram, IntCounterVec, IntGauge, IntGaugeVec};
 use weir_shared::metric_names as names;
+use weir_shared::metrics::MetricSet;
 use weir_shared::wire::control::{FailureKind, LinkReport};
 
 /// From a fraction of a CIFAR layer to a whole ResNet-152 on a small board, in seconds.
@@ -15,7 +13,7 @@ const COMPUTE_BUCKETS: [f64; 14] =
 
 /// Every metric of a worker.
 pub struct Metrics {
-    registry: Registry,
+    set: MetricSet,
     worker: String,
     executions: IntCounterVec,
     compute_seconds: Histogram,
@@ -38,47 +36,33 @@ impl Metrics {
     /// # Errors
     /// If two metrics have one name, which is a mistake in this file.
     pub fn new(worker: &str) -> Result<Self, prometheus::Error> {
+        let set = MetricSet::new(env!("CARGO_PKG_VERSION"))?;
         let link = ["src", "dst"];
-        let registry = Registry::new();
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok::<_, prometheus::Error>(made)
-        };
-        let gauge = |name: &str, help: &str| {
-            let made = IntGauge::new(name, help)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok::<_, prometheus::Error>(made)
-        };
-        let build = IntGaugeVec::new(Opts::new(names::BUILD_INFO, "Release of this binary."), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        registry.register(Box::new(build))?;
-        let buckets = HistogramOpts::new(names::STAGE_COMPUTE_SECONDS, "Seconds of one stage execution.");
-        let compute_seconds = Histogram::with_opts(buckets.buckets(COMPUTE_BUCKETS.to_vec()))?;
-        registry.register(Box::new(compute_seconds.clone()))?;
-        let weight_bytes = Gauge::new(names::STAGE_WEIGHT_BYTES, "Bytes of weights held.")?;
-        registry.register(Box::new(weight_bytes.clone()))?;
-        let link_active =
-            IntGaugeVec::new(Opts::new(names::LINK_ACTIVE, "1 while the link is connected."), &link)?;
-        registry.register(Box::new(link_active.clone()))?;
-        let link_rtt = GaugeVec::new(Opts::new(names::LINK_RTT_SECONDS, "Smoothed round-trip time."), &link)?;
-        registry.register(Box::new(link_rtt.clone()))?;
         Ok(Self {
             worker: worker.to_owned(),
-            executions: counters(names::STAGE_EXECUTIONS, "Stage executions that ended.", &["outcome"])?,
-            compute_seconds,
-            queue_length: gauge(names::STAGE_QUEUE_LENGTH, "Requests that wait for the compute thread.")?,
-            failures: counters(names::STAGE_FAILURES, "Requests given up here.", &["kind"])?,
-            weight_bytes,
-            live_plans: gauge(names::LIVE_PLANS, "Plans that are alive here.")?,
-            refused: counters(names::REFUSED, "Connections and activations refused.", &["reason"])?,
-            link_active,
-            link_rtt,
-            link_activations: counters(names::LINK_ACTIVATIONS, "Activations sent.", &link)?,
-            link_bytes: counters(names::LINK_SENT_BYTES, "Bytes of activations sent.", &link)?,
-            link_packets_sent: counters(names::LINK_PACKETS_SENT, "Packets sent.", &link)?,
-            link_packets_lost: counters(names::LINK_PACKETS_LOST, "Packets declared lost.", &link)?,
-            registry,
+            executions: set.counters(
+                names::STAGE_EXECUTIONS,
+                "Stage executions that ended.",
+                &["outcome"],
+            )?,
+            compute_seconds: set.histogram(
+                names::STAGE_COMPUTE_SECONDS,
+                "Seconds of one stage execution.",
+                &COMPUTE_BUCKETS,
+            )?,
+            queue_length: set
+                .gauge(names::STAGE_QUEUE_LENGTH, "Requests that wait for the compute thread.")?,
+            failures: set.counters(names::STAGE_FAILURES, "Requests given up here.", &["kind"])?,
+            weight_bytes: set.real_gauge(names::STAGE_WEIGHT_BYTES, "Bytes of weights held.")?,
+            live_plans: set.gauge(names::LIVE_PLANS, "Plans that are alive here.")?,
+            refused: set.counters(names::REFUSED, "Connections and activations refused.", &["reason"])?,
+            link_active: set.gauges(names::LINK_ACTIVE, "1 while the link is connected.", &link)?,
+            link_rtt: set.real_gauges(names::LINK_RTT_SECONDS, "Smoothed round-trip time.", &link)?,
+            link_activations: set.counters(names::LINK_ACTIVATIONS, "Activations sent.", &link)?,
+            link_bytes: set.counters(names::LINK_SENT_BYTES, "Bytes of activations sent.", &link)?,
+            link_packets_sent: set.counters(names::LINK_PACKETS_SENT, "Packets sent.", &link)?,
+            link_packets_lost: set.counters(names::LINK_PACKETS_LOST, "Packets declared lost.", &link)?,
+            set,
         })
     }
 
@@ -128,12 +112,9 @@ impl Metrics {
         }
     }
 
-    /// Everything in Prometheus text format 0.0.4.
+    /// Everything in Prometheus text format.
     pub fn text(&self) -> String {
-        let mut buffer = Vec::new();
-        // Writing to memory fails only for metrics that are malformed, which registration rules out.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut buffer);
-        String::from_utf8_lossy(&buffer).into_owned()
+        self.set.text()
     }
 }
 

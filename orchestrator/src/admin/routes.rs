@@ -92,7 +92,7 @@ async fn readyz(state: Data<AdminState>) -> HttpResponse {
 }
 
 async fn metrics(state: Data<AdminState>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(state.metrics.text())
+    HttpResponse::Ok().content_type(weir_shared::metrics::CONTENT_TYPE).body(state.metrics.text())
 }
 
 async fn version() -> HttpResponse {

@@ -6,7 +6,7 @@ use actix::Addr;
 use tokio::sync::watch;
 use weir_shared::plan::{Node, Plan};
 use weir_shared::transport::activation::{self, Expected, ReceiveError, Refusal};
-use weir_shared::transport::{Admitted, PeerConnection, close_code};
+use weir_shared::transport::{Admitted, Ended, PeerConnection};
 use weir_shared::wire::Header;
 use weir_shared::wire::control::RequestFailure;
 
@@ -29,23 +29,13 @@ pub struct ReplyInbound {
 
 impl ReplyInbound {
     /// Reads from a peer for as long as a known plan has it as last stage.
-    pub async fn serve(mut self, peer: PeerConnection) {
-        self.admitted.admit(&peer);
-        loop {
-            let admitted = self.plans.borrow_and_update().iter().any(|plan| is_last(plan, &peer));
-            if !admitted {
-                self.metrics.refused_peer("not_in_plan");
-                return peer.close(close_code::NOT_IN_PLAN, "you send no logits in any live plan");
-            }
-            tokio::select! {
-                stream = peer.connection.accept_uni() => match stream {
-                    Ok(stream) => {
-                        actix_rt::spawn(self.clone().read(peer.clone(), stream));
-                    }
-                    Err(_) => return,
-                },
-                changed = self.plans.changed() => if changed.is_err() { return },
-            }
+    pub async fn serve(self, peer: PeerConnection) {
+        let admits = |plans: &GatewayPlans| plans.iter().any(|plan| is_last(plan, &peer));
+        let read = |stream| {
+            actix_rt::spawn(self.clone().read(peer.clone(), stream));
+        };
+        if self.admitted.serve(peer.clone(), self.plans.clone(), admits, read).await == Ended::NotInPlan {
+            self.metrics.refused_peer("not_in_plan");
         }
     }
 

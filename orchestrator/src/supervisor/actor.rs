@@ -1,4 +1,6 @@
-//! The supervisor actor: owns the cluster's view, the committed plan and the rollout under way.
+//! The supervisor: owns the cluster's view, the committed plan and the rollout under way, and reconciles them.
+//!
+//! What wakes it is in `handlers.rs`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,11 +12,11 @@ use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
 use weir_shared::ids::{Epoch, PeerName, Term, WorkerId};
 use weir_shared::plan::{Plan, PlanId};
-use weir_shared::wire::control::{FromWorker, ToWorker};
+use weir_shared::wire::control::ToWorker;
 
 use super::choice::PlanSource;
 use super::messages::*;
-use crate::cluster::{Cluster, Departure, SessionId};
+use crate::cluster::{Cluster, SessionId};
 use crate::gateway::GatewayActor;
 use crate::gateway::messages::{CommitPlan, ConnectFirstStage, PlanBroken, RetirePlan, WhenDrained};
 use crate::metrics::Metrics;
@@ -22,13 +24,10 @@ use crate::planner::{Draft, LinkMap};
 use crate::rollout::{Abort, Event, Rollout, Step};
 
 /// The timer of reconciliation; events wake it sooner.
-const WAKE: Duration = Duration::from_millis(100);
+pub(super) const WAKE: Duration = Duration::from_millis(100);
 
 /// How often plans that nobody needs are looked for: they cost memory, and block new ones only when there are two.
-const SWEEP: Duration = Duration::from_secs(1);
-
-/// A worker may be ahead by this many milliseconds' worth of terms: ten years. More is no clock that went wrong.
-const TERM_LEAP_MAX: u64 = 10 * 365 * 24 * 3600 * 1000;
+pub(super) const SWEEP: Duration = Duration::from_secs(1);
 
 /// The set of workers must stand still this long before a plan that still serves is replaced: workers that
 /// start together should be planned for together.
@@ -67,17 +66,17 @@ pub struct SupervisorParts {
 
 /// The one actor that decides.
 pub struct Supervisor {
-    parts: SupervisorParts,
-    cluster: Cluster,
-    sessions: BTreeMap<WorkerId, (SessionId, Recipient<Directive>)>,
-    plan: Option<Arc<Plan>>,
+    pub(super) parts: SupervisorParts,
+    pub(super) cluster: Cluster,
+    pub(super) sessions: BTreeMap<WorkerId, (SessionId, Recipient<Directive>)>,
+    pub(super) plan: Option<Arc<Plan>>,
     /// Whether the gateway admits on the plan, or was told that the plan is broken.
-    admission: Admission,
-    rollout: Option<Rollout>,
+    pub(super) admission: Admission,
+    pub(super) rollout: Option<Rollout>,
     epoch: Epoch,
     changed: Instant,
     not_before: Instant,
-    last_abort: Option<String>,
+    pub(super) last_abort: Option<String>,
 }
 
 impl Supervisor {
@@ -98,7 +97,7 @@ impl Supervisor {
         }
     }
 
-    fn tell(&self, worker: &WorkerId, message: ToWorker) {
+    pub(super) fn tell(&self, worker: &WorkerId, message: ToWorker) {
         if let Some((_, session)) = self.sessions.get(worker) {
             // A directive is a small note; the session closes itself if its worker does not read.
             session.do_send(Directive(message));
@@ -106,7 +105,7 @@ impl Supervisor {
     }
 
     /// Compares what is with what should be, and begins a rollout if they differ.
-    fn reconcile(&mut self, context: &mut Context<Self>) {
+    pub(super) fn reconcile(&mut self, context: &mut Context<Self>) {
         let now = now();
         self.advance(Event::Tick, context);
         if self.rollout.is_some() {
@@ -169,7 +168,7 @@ impl Supervisor {
         self.not_before = now() + ABORT_PAUSE;
     }
 
-    fn advance(&mut self, event: Event, context: &mut Context<Self>) {
+    pub(super) fn advance(&mut self, event: Event, context: &mut Context<Self>) {
         let Some(rollout) = &mut self.rollout else { return };
         let steps = rollout.on(now(), event);
         self.carry_out(steps, context);
@@ -234,7 +233,7 @@ impl Supervisor {
     }
 
     /// A worker is out of reach: its plans are broken, and whatever is rolled out to it too.
-    fn lost(&mut self, worker: &WorkerId, context: &mut Context<Self>) {
+    pub(super) fn lost(&mut self, worker: &WorkerId, context: &mut Context<Self>) {
         let draining = self.rollout.as_ref().and_then(|rollout| rollout.old()).cloned();
         self.advance(Event::Lost(worker.clone()), context);
         for plan in draining.iter().chain(&self.plan).filter(|plan| plan.stage_of(worker).is_some()) {
@@ -246,7 +245,7 @@ impl Supervisor {
     }
 
     /// Plans that a worker holds and nobody needs: of an earlier term, or left over from a lost directive.
-    fn retire_strays(&self) {
+    pub(super) fn retire_strays(&self) {
         let rolled_out =
             self.rollout.iter().flat_map(|rollout| rollout.old().into_iter().chain([rollout.plan()]));
         let needed: Vec<PlanId> = rolled_out.chain(&self.plan).map(|plan| plan.id()).collect();
@@ -257,31 +256,7 @@ impl Supervisor {
         }
     }
 
-    /// A worker that has obeyed a higher term than ours obeys us only if ours is higher still.
-    ///
-    /// That happens when a clock went back. Before anything is committed the term can still be raised.
-    fn agree_on_term(&mut self, worker: &WorkerId, obeyed: Term) -> Result<(), String> {
-        let ours = self.parts.term;
-        if obeyed <= ours {
-            return Ok(());
-        }
-        if obeyed.0 - ours.0 > TERM_LEAP_MAX {
-            return Err(format!(
-                "it says that it obeyed term {obeyed}, which is beyond belief; restart the worker"
-            ));
-        }
-        if self.plan.is_some() || self.rollout.is_some() {
-            return Err(format!(
-                "it has obeyed term {obeyed} and this orchestrator has term {ours}: another one is or was in charge; \
-                 stop the other one, or restart the worker"
-            ));
-        }
-        self.parts.term = Term(obeyed.0 + 1);
-        tracing::warn!(%worker, %obeyed, term = %self.parts.term, "term raised; did this machine's clock go back?");
-        Ok(())
-    }
-
-    fn cluster_changed(&mut self) {
+    pub(super) fn cluster_changed(&mut self) {
         self.changed = now();
         // What could not be done before may be possible now.
         self.not_before = self.changed;
@@ -290,13 +265,13 @@ impl Supervisor {
 }
 
 /// The time of the runtime, which a test may have paused.
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 /// Whether requests are admitted on the committed plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Admission {
+pub(super) enum Admission {
     Open,
     Broken,
 }
@@ -306,129 +281,4 @@ fn says_the_same(old: &Plan, new: &Plan) -> bool {
     let mut renumbered = new.draft().clone();
     (renumbered.id, renumbered.parent) = (old.draft().id, old.draft().parent);
     renumbered == *old.draft()
-}
-
-impl Actor for Supervisor {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.run_interval(WAKE, Self::reconcile);
-        context.run_interval(SWEEP, |supervisor, _| supervisor.retire_strays());
-    }
-}
-
-impl Handler<WorkerJoined> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, joined: WorkerJoined, context: &mut Self::Context) {
-        let WorkerJoined { worker, session, mut hello, seen, directives } = joined;
-        if let Err(reason) = self.agree_on_term(&worker, hello.term) {
-            tracing::error!(%worker, %reason, "worker rejected");
-            return directives.do_send(Directive(ToWorker::Reject { reason: reason.into() }));
-        }
-        if hello.data_address.ip().is_unspecified() {
-            hello.data_address.set_ip(seen.worker);
-        }
-        let mut gateway_address = self.parts.gateway_address;
-        if gateway_address.ip().is_unspecified() {
-            gateway_address.set_ip(seen.orchestrator.unwrap_or(gateway_address.ip()));
-        }
-        tracing::info!(%worker, address = %hello.data_address, release = %hello.release, "worker joined");
-        let current = self.plan.as_ref().map(|plan| plan.id());
-        let still_carries = current.is_some_and(|plan| hello.live.contains(&plan));
-        let replaced = self.sessions.insert(worker.clone(), (session, directives));
-        if let Some((_, older)) = replaced {
-            let reason = "a newer session of this name takes over; two workers must not share a certificate";
-            older.do_send(Directive(ToWorker::Reject { reason: reason.into() }));
-            // What was said in the older session may be lost, so whatever was rolled out to it begins anew.
-            self.advance(Event::Lost(worker.clone()), context);
-            if !still_carries {
-                self.lost(&worker, context);
-            }
-        }
-        self.cluster.joined(worker.clone(), session, hello, gateway_address);
-        self.tell(&worker, ToWorker::Welcome { term: self.parts.term });
-        self.retire_strays();
-        self.cluster_changed();
-        self.reconcile(context);
-    }
-}
-
-impl Handler<WorkerLeft> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, WorkerLeft { worker, session }: WorkerLeft, context: &mut Self::Context) {
-        if self.cluster.left(&worker, session) == Departure::Outdated {
-            return;
-        }
-        tracing::warn!(%worker, "worker lost");
-        self.sessions.remove(&worker);
-        self.lost(&worker, context);
-        self.cluster_changed();
-        self.reconcile(context);
-    }
-}
-
-impl Handler<WorkerSaid> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, WorkerSaid { worker, session, message }: WorkerSaid, context: &mut Self::Context) {
-        if self.sessions.get(&worker).is_none_or(|(current, _)| *current != session) {
-            return;
-        }
-        let rolled_out = self.rollout.as_ref().map(|rollout| rollout.plan().id());
-        match message {
-            FromWorker::Prepared { plan, hash, .. } if Some(plan) == rolled_out => {
-                self.cluster.prepared(&worker, plan);
-                self.advance(Event::Prepared(worker, hash), context);
-            }
-            // It was given up while the worker loaded it, and the directive to forget it may be lost.
-            FromWorker::Prepared { plan, .. } => self.tell(&worker, ToWorker::Retire { plan }),
-            FromWorker::Connected { plan } if Some(plan) == rolled_out => {
-                self.advance(Event::Connected(worker), context);
-            }
-            FromWorker::Refused { plan, reason, unreachable } if Some(plan) == rolled_out => {
-                let unreachable = unreachable.iter().filter_map(PeerName::as_worker).collect();
-                self.advance(Event::Refused(worker, reason.to_string(), unreachable), context);
-            }
-            FromWorker::Retired { plan } => self.cluster.retired(&worker, plan),
-            FromWorker::Report(report) => self.cluster.reported(now(), &worker, report),
-            FromWorker::Connected { .. } | FromWorker::Refused { .. } => {}
-            // The session reads the introduction and passes failures to the gateway; neither comes here.
-            FromWorker::Hello(_) | FromWorker::Failed(_) => {}
-        }
-    }
-}
-
-impl Handler<GatewayConnected> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, GatewayConnected(plan): GatewayConnected, context: &mut Self::Context) {
-        if self.rollout.as_ref().is_some_and(|rollout| rollout.plan().id() == plan) {
-            self.advance(Event::GatewayConnected, context);
-        }
-    }
-}
-
-impl Handler<PlanDrained> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, PlanDrained(old): PlanDrained, context: &mut Self::Context) {
-        if self.rollout.as_ref().is_some_and(|rollout| rollout.plan().draft().parent == Some(old)) {
-            self.advance(Event::Drained, context);
-        }
-    }
-}
-
-impl Handler<GetStatus> for Supervisor {
-    type Result = Status;
-
-    fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> Status {
-        Status {
-            cluster: self.cluster.clone(),
-            plan: self.plan.clone(),
-            admitting: self.plan.is_some() && self.admission == Admission::Open,
-            last_abort: self.last_abort.clone(),
-        }
-    }
 }

@@ -5,7 +5,9 @@
 
 mod actor;
 mod choice;
+mod handlers;
 mod messages;
+mod term;
 
 pub use actor::{Supervisor, SupervisorParts};
 pub use choice::{Choice, PlanSource};

@@ -15,7 +15,7 @@ mod links;
 mod settings;
 mod tls;
 
-pub use admission::Admitted;
+pub use admission::{Admitted, Ended};
 pub use authority::{Authority, AuthorityError, CertificateFiles, LEAF_DAYS};
 pub use endpoint::{
     AcceptError, BindError, ConnectError, IncomingPeer, PeerConnection, Protocol, Transport, close_code,

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::watch;
 use weir_shared::transport::activation::{self, ReceiveError};
-use weir_shared::transport::{Admitted, IncomingPeer, PeerConnection, Protocol, Transport, close_code};
+use weir_shared::transport::{
+    Admitted, Ended, IncomingPeer, PeerConnection, Protocol, Transport, close_code,
+};
 
 use crate::metrics::Metrics;
 use crate::outbound::Failures;
@@ -53,26 +55,14 @@ impl Inbound {
             self.metrics.refused("protocol");
             return peer.close(close_code::WRONG_ROLE, "workers accept activations only");
         }
-        self.admitted.admit(&peer);
-        self.serve(peer).await;
-    }
-
-    async fn serve(mut self, peer: PeerConnection) {
-        loop {
-            if !self.plans.borrow_and_update().admits(&peer.peer) {
-                self.metrics.refused("not_in_plan");
-                tracing::debug!(peer = %peer.peer, "peer is in no live plan");
-                return peer.close(close_code::NOT_IN_PLAN, "you send nothing here in any live plan");
-            }
-            tokio::select! {
-                stream = peer.connection.accept_uni() => match stream {
-                    Ok(stream) => {
-                        actix_rt::spawn(self.clone().read(peer.clone(), stream));
-                    }
-                    Err(_) => return,
-                },
-                changed = self.plans.changed() => if changed.is_err() { return },
-            }
+        let name = peer.peer.clone();
+        let admits = |plans: &Arc<LivePlans>| plans.admits(&name);
+        let read = |stream| {
+            actix_rt::spawn(self.clone().read(peer.clone(), stream));
+        };
+        if self.admitted.serve(peer.clone(), self.plans.clone(), admits, read).await == Ended::NotInPlan {
+            self.metrics.refused("not_in_plan");
+            tracing::debug!(peer = %name, "peer is in no live plan");
         }
     }
 

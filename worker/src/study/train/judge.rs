@@ -8,7 +8,7 @@ use crate::study::interval::Interval;
 
 use super::TrainError;
 use super::net::{Statistics, TrainNet};
-use super::resilience::Dropping;
+use super::resilience::{Dropping, Expendable};
 
 /// What a network is worth, on images that it never learnt from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,11 +54,16 @@ pub(super) fn hits(
 }
 
 /// The mean share that a fixed sample of sub-networks has right.
-pub(super) fn probe(net: &TrainNet, images: &Images, dropping: Dropping) -> Result<f64, TrainError> {
+pub(super) fn probe(
+    net: &TrainNet,
+    images: &Images,
+    dropping: Dropping,
+    expendable: &Expendable,
+) -> Result<f64, TrainError> {
     let count = images.len().min(PROBE_IMAGES);
     let mut sum = 0;
     for number in 0..PROBES {
-        sum += hits(net, images, count, &dropping.probe(net.network(), number)?)?;
+        sum += hits(net, images, count, &dropping.probe(expendable, number)?)?;
     }
     Ok(sum as f64 / (PROBES as usize * count.max(1)) as f64)
 }

@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 
 use weir_shared::arch::{Block, Convolution, Network, Parameter, ParameterRole, Pool, Shortcut};
-use weir_shared::plan::ActiveSet;
+use weir_shared::plan::{ActiveSet, Connection};
 use weir_shared::weights::LayerTensors;
 
 use crate::resnet::torch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::random::{Purpose, Stream};
+use super::resilience::Expendable;
 
 /// Share of a batch in the running statistics. PyTorch's default is five times as much; but here whole network and
 /// sub-networks of changing depth take turns, and what serves them all is the mean over many.
@@ -40,7 +41,9 @@ pub struct TrainNet {
 }
 
 impl TrainNet {
-    /// Fresh weights: He et al. 2015 ("Delving Deep into Rectifiers"), Eq. 14, in its uniform form.
+    /// Fresh weights: He et al. 2015 ("Delving Deep into Rectifiers"), Eq. 14, in its uniform form. Expendable
+    /// branches begin at zero, so that they grow as refinements of what the others already make (Goyal et al. 2017,
+    /// section 5.1, does so for all).
     ///
     /// # Errors
     /// If libtorch has no memory.
@@ -50,6 +53,9 @@ impl TrainNet {
         for (parameter, counter) in parameters.iter().zip(0..) {
             let stream = Stream::new(seed, Purpose::Weights, counter);
             numbers.insert(parameter.name.clone(), first_numbers(parameter, stream));
+        }
+        for name in last_scales(network, &Expendable::of(network)) {
+            numbers.entry(name).and_modify(|scale| scale.fill(0.0));
         }
         Self::with_numbers(network, device, |name| numbers.remove(name).unwrap_or_default())
     }
@@ -235,6 +241,16 @@ fn all_parameters(network: &Network) -> Vec<Parameter> {
     network.layers().iter().flat_map(|layer| network.parameters(layer.kind)).collect()
 }
 
+/// The scale behind the last convolution of each expendable branch.
+fn last_scales(network: &Network, expendable: &Expendable) -> Vec<String> {
+    let last = |connection: &Connection| match connection {
+        Connection::Branch(id) => network.block(*id).branch.last(),
+        Connection::Shortcut(_) => None,
+    };
+    let convolutions = expendable.branches.iter().filter_map(last);
+    convolutions.map(|conv| format!("{}.weight", conv.norm_name)).collect()
+}
+
 fn first_numbers(parameter: &Parameter, mut stream: Stream) -> Vec<f32> {
     let count = parameter.elements() as usize;
     if let [out, inputs, rest @ ..] = parameter.shape.as_slice() {
@@ -260,6 +276,10 @@ mod tests {
     /// What is served must answer as what was trained, whichever connections are off.
     fn check_served_alike(network: &Network, off: &str) {
         let net = TrainNet::new(network, 1, Device::Cpu).unwrap();
+        for name in last_scales(network, &Expendable::of(network)) {
+            // A branch that still is zero would not be missed.
+            let _ = no_grad(|| net.get(&name)?.shallow_clone().f_fill_(1.0)).unwrap();
+        }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net");
         writer::save_layers(&path, &net.layers().unwrap()).unwrap();

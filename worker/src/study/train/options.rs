@@ -29,13 +29,13 @@ pub struct Options {
     pub clip: f64,
     /// Share of the target spread over all classes (Szegedy et al. 2016, section 7).
     pub label_smoothing: f64,
-    /// Mean rate at which the last block's residual branch is off; earlier blocks in proportion to depth.
+    /// Mean share of the expendable residual branches that a sub-network lacks (see [`super::resilience`]).
     pub drop_branch: f64,
-    /// The same for shortcuts.
+    /// The same for the expendable shortcuts.
     pub drop_shortcut: f64,
     /// What is done with the sub-network of a step.
     pub subnetwork: Subnetwork,
-    /// How the sub-network is normalised when it is distilled.
+    /// How the sub-network is normalised when it is distilled, before the statistics are fixed.
     pub subnetwork_statistics: SubnetworkStatistics,
     /// Share of all steps before the first sub-network: a teacher should know something first.
     pub subnetwork_from: f64,
@@ -62,9 +62,9 @@ pub enum Subnetwork {
 pub enum SubnetworkStatistics {
     /// The whole network's running ones: those that it is served with.
     ///
-    /// In trials on `shapes` this kept more of very thin sub-networks, and cost the whole network four points.
+    /// In trials this cost the whole network four points.
     Running,
-    /// Those of its own batch. Kept the whole network, and every sub-network that lacks one connection, best.
+    /// Those of its own batch. Kept the whole network best.
     Batch,
 }
 

@@ -18,10 +18,17 @@ use super::judge::{self, Report};
 use super::log::{self, Row};
 use super::net::Statistics;
 use super::random::{Purpose, Stream};
-use super::resilience::Dropping;
+use super::resilience::{Dropping, Expendable};
 use super::schedule::Schedule;
 use super::state::{self, Learner, Position};
 use super::{Compute, Options, Resume, Subnetwork, SubnetworkStatistics, TrainError, optimise};
+
+/// Share of a run, at its end, in which the statistics of normalisation stay as they are.
+///
+/// Until then each sub-network is normalised by its own batch, which learns fast but is not what is served: one set
+/// of statistics, gathered from the whole network. At the end whole network and sub-networks both learn with that
+/// set. Fixed from the start, it costs the whole network its accuracy; never fixed, thin sub-networks fail.
+const SETTLING: f64 = 0.25;
 
 /// The images of a run.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +73,7 @@ pub fn train(
     };
     log::open(&log_path, position.epochs_done)?;
 
-    let mut run = Run::new(network, material, learner, position);
+    let mut run = Run::new(&network, material, learner, position);
     let mut last = None;
     while run.position.epochs_done < options.epochs {
         let row = run.epoch()?;
@@ -130,7 +137,7 @@ struct Sums {
 }
 
 struct Run<'a> {
-    network: Network,
+    expendable: Expendable,
     material: Material<'a>,
     learner: Learner,
     position: Position,
@@ -138,10 +145,12 @@ struct Run<'a> {
     steps_per_epoch: usize,
     /// The first step with a sub-network.
     alone_until: u64,
+    /// The first step with fixed statistics.
+    settles_at: u64,
 }
 
 impl<'a> Run<'a> {
-    fn new(network: Network, material: Material<'a>, learner: Learner, position: Position) -> Self {
+    fn new(network: &Network, material: Material<'a>, learner: Learner, position: Position) -> Self {
         let options = &position.options;
         // An incomplete last batch is left out: its noisy statistics would count as much as a whole one's.
         let steps_per_epoch = material.train.len() / options.batch;
@@ -149,7 +158,9 @@ impl<'a> Run<'a> {
         let steps = u64::from(options.epochs) * steps_per_epoch as u64;
         let schedule = Schedule::new(peak, options.warm_up, steps);
         let alone_until = (steps as f64 * options.subnetwork_from) as u64;
-        Self { network, material, learner, position, schedule, steps_per_epoch, alone_until }
+        let settles_at = steps - (steps as f64 * SETTLING) as u64;
+        let expendable = Expendable::of(network);
+        Self { expendable, material, learner, position, schedule, steps_per_epoch, alone_until, settles_at }
     }
 
     /// One pass over the training images and the measurement behind it.
@@ -184,21 +195,23 @@ impl<'a> Run<'a> {
         let net = &self.learner.net;
         let batch = self.material.augment.batch(self.material.train, indices, options.seed, step);
         let (images, labels) = net.inputs(&batch.images, &batch.labels)?;
-        let drawn = || self.dropping().at_step(&self.network, options.seed, step);
+        let drawn = || self.dropping().at_step(&self.expendable, options.seed, step);
         let subnetwork = if step < self.alone_until { Subnetwork::Off } else { options.subnetwork };
         let first = match subnetwork {
             Subnetwork::Alone => drawn()?,
             Subnetwork::Distil | Subnetwork::Off => ActiveSet::full(),
         };
-        let logits = net.forward(&images, &first, Statistics::OfBatch)?;
+        let settling = subnetwork != Subnetwork::Off && step >= self.settles_at;
+        let of_first = if settling { Statistics::Running } else { Statistics::OfBatch };
+        let logits = net.forward(&images, &first, of_first)?;
         let mean = Reduction::Mean;
         let loss =
             logits.f_cross_entropy_loss(&labels, None::<&Tensor>, mean, -100, options.label_smoothing)?;
         let (mut total, mut distillation) = (loss.shallow_clone(), 0.0);
         if subnetwork == Subnetwork::Distil {
             let statistics = match options.subnetwork_statistics {
-                SubnetworkStatistics::Running => Statistics::Running,
-                SubnetworkStatistics::Batch => Statistics::OfBatchOnly,
+                SubnetworkStatistics::Batch if !settling => Statistics::OfBatchOnly,
+                SubnetworkStatistics::Batch | SubnetworkStatistics::Running => Statistics::Running,
             };
             let taught = soft_cross_entropy(&net.forward(&images, &drawn()?, statistics)?, &logits)?;
             distillation = taught.f_double_value(&[])?;
@@ -235,7 +248,7 @@ impl<'a> Run<'a> {
             validation_accuracy: hits as f64 / images.len().max(1) as f64,
             validation_interval: wilson(hits, images.len()),
             validation_images: images.len(),
-            subnetwork_accuracy: judge::probe(net, images, self.dropping())?,
+            subnetwork_accuracy: judge::probe(net, images, self.dropping(), &self.expendable)?,
         })
     }
 

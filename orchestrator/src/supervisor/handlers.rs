@@ -1,0 +1,149 @@
+//! Everything that wakes the supervisor: each handler folds a message into the state and reconciles.
+
+use actix::prelude::*;
+use weir_shared::ids::PeerName;
+use weir_shared::wire::control::{FromWorker, ToWorker};
+
+use super::actor::{Admission, SWEEP, Supervisor, WAKE, now};
+use super::messages::*;
+use super::term::{self, Commitment};
+use crate::cluster::Departure;
+use crate::rollout::Event;
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(WAKE, Self::reconcile);
+        context.run_interval(SWEEP, |supervisor, _| supervisor.retire_strays());
+    }
+}
+
+impl Handler<WorkerJoined> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, joined: WorkerJoined, context: &mut Self::Context) {
+        let WorkerJoined { worker, session, mut hello, seen, directives } = joined;
+        let commitment = if self.plan.is_none() && self.rollout.is_none() {
+            Commitment::None
+        } else {
+            Commitment::Planned
+        };
+        match term::agree(self.parts.term, hello.term, commitment) {
+            Ok(term) if term == self.parts.term => {}
+            Ok(term) => {
+                tracing::warn!(%worker, %term, "term raised to that of a worker; did this machine's clock go back?");
+                self.parts.term = term;
+            }
+            Err(disagreement) => {
+                tracing::error!(%worker, reason = %disagreement, "worker rejected");
+                return directives
+                    .do_send(Directive(ToWorker::Reject { reason: disagreement.to_string().into() }));
+            }
+        }
+        if hello.data_address.ip().is_unspecified() {
+            hello.data_address.set_ip(seen.worker);
+        }
+        let mut gateway_address = self.parts.gateway_address;
+        if gateway_address.ip().is_unspecified() {
+            gateway_address.set_ip(seen.orchestrator.unwrap_or(gateway_address.ip()));
+        }
+        tracing::info!(%worker, address = %hello.data_address, release = %hello.release, "worker joined");
+        let current = self.plan.as_ref().map(|plan| plan.id());
+        let still_carries = current.is_some_and(|plan| hello.live.contains(&plan));
+        let replaced = self.sessions.insert(worker.clone(), (session, directives));
+        if let Some((_, older)) = replaced {
+            let reason = "a newer session of this name takes over; two workers must not share a certificate";
+            older.do_send(Directive(ToWorker::Reject { reason: reason.into() }));
+            // What was said in the older session may be lost, so whatever was rolled out to it begins anew.
+            self.advance(Event::Lost(worker.clone()), context);
+            if !still_carries {
+                self.lost(&worker, context);
+            }
+        }
+        self.cluster.joined(worker.clone(), session, hello, gateway_address);
+        self.tell(&worker, ToWorker::Welcome { term: self.parts.term });
+        self.retire_strays();
+        self.cluster_changed();
+        self.reconcile(context);
+    }
+}
+
+impl Handler<WorkerLeft> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, WorkerLeft { worker, session }: WorkerLeft, context: &mut Self::Context) {
+        if self.cluster.left(&worker, session) == Departure::Outdated {
+            return;
+        }
+        tracing::warn!(%worker, "worker lost");
+        self.sessions.remove(&worker);
+        self.lost(&worker, context);
+        self.cluster_changed();
+        self.reconcile(context);
+    }
+}
+
+impl Handler<WorkerSaid> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, WorkerSaid { worker, session, message }: WorkerSaid, context: &mut Self::Context) {
+        if self.sessions.get(&worker).is_none_or(|(current, _)| *current != session) {
+            return;
+        }
+        let rolled_out = self.rollout.as_ref().map(|rollout| rollout.plan().id());
+        match message {
+            FromWorker::Prepared { plan, hash, .. } if Some(plan) == rolled_out => {
+                self.cluster.prepared(&worker, plan);
+                self.advance(Event::Prepared(worker, hash), context);
+            }
+            // It was given up while the worker loaded it, and the directive to forget it may be lost.
+            FromWorker::Prepared { plan, .. } => self.tell(&worker, ToWorker::Retire { plan }),
+            FromWorker::Connected { plan } if Some(plan) == rolled_out => {
+                self.advance(Event::Connected(worker), context);
+            }
+            FromWorker::Refused { plan, reason, unreachable } if Some(plan) == rolled_out => {
+                let unreachable = unreachable.iter().filter_map(PeerName::as_worker).collect();
+                self.advance(Event::Refused(worker, reason.to_string(), unreachable), context);
+            }
+            FromWorker::Retired { plan } => self.cluster.retired(&worker, plan),
+            FromWorker::Report(report) => self.cluster.reported(now(), &worker, report),
+            FromWorker::Connected { .. } | FromWorker::Refused { .. } => {}
+            // The session reads the introduction and passes failures to the gateway; neither comes here.
+            FromWorker::Hello(_) | FromWorker::Failed(_) => {}
+        }
+    }
+}
+
+impl Handler<GatewayConnected> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, GatewayConnected(plan): GatewayConnected, context: &mut Self::Context) {
+        if self.rollout.as_ref().is_some_and(|rollout| rollout.plan().id() == plan) {
+            self.advance(Event::GatewayConnected, context);
+        }
+    }
+}
+
+impl Handler<PlanDrained> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, PlanDrained(old): PlanDrained, context: &mut Self::Context) {
+        if self.rollout.as_ref().is_some_and(|rollout| rollout.plan().draft().parent == Some(old)) {
+            self.advance(Event::Drained, context);
+        }
+    }
+}
+
+impl Handler<GetStatus> for Supervisor {
+    type Result = Status;
+
+    fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> Status {
+        Status {
+            cluster: self.cluster.clone(),
+            plan: self.plan.clone(),
+            admitting: self.plan.is_some() && self.admission == Admission::Open,
+            last_abort: self.last_abort.clone(),
+        }
+    }
+}
