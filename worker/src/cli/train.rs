@@ -9,7 +9,7 @@ use crate::resnet::threads;
 use crate::study::train::augment::Augment;
 use crate::study::train::log::Row;
 use crate::study::train::run::{Material, train};
-use crate::study::train::{Compute, Options, Resume, Subnetwork, SubnetworkStatistics};
+use crate::study::train::{Compute, Options, Resume, Subnetwork};
 
 use super::eval::DataArgs;
 use crate::dataset::Split;
@@ -58,20 +58,17 @@ pub(super) struct Args {
     /// Share of the target spread over all classes.
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     label_smoothing: f64,
-    /// Mean rate at which the last residual branch is off; earlier ones in proportion to depth.
+    /// Mean share of the expendable residual branches that a sub-network lacks: two in three blocks have one.
     #[arg(long, value_name = "X", default_value_t = 0.5)]
     drop_branch: f64,
-    /// The same for shortcuts.
-    #[arg(long, value_name = "X", default_value_t = 0.2)]
+    /// The same for shortcuts: every third block of a group, from its first, has an expendable one.
+    #[arg(long, value_name = "X", default_value_t = 0.5)]
     drop_shortcut: f64,
     /// What is done with the sub-network of each step.
     #[arg(long, value_enum, default_value = "distil")]
     subnetwork: Subnetwork,
-    /// Which statistics normalise a sub-network that is distilled.
-    #[arg(long, value_enum, default_value = "batch")]
-    subnetwork_statistics: SubnetworkStatistics,
     /// Share of the run before the first sub-network.
-    #[arg(long, value_name = "X", default_value_t = 0.4)]
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
     subnetwork_from: f64,
     /// Decay of a moving average of the weights for each step; 0 keeps none.
     #[arg(long, value_name = "X", default_value_t = 0.0)]
@@ -103,7 +100,6 @@ impl Args {
             drop_branch: self.drop_branch,
             drop_shortcut: self.drop_shortcut,
             subnetwork: self.subnetwork,
-            subnetwork_statistics: self.subnetwork_statistics,
             subnetwork_from: self.subnetwork_from,
             average: self.average,
         }

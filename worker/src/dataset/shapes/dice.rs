@@ -14,7 +14,7 @@ impl Dice {
     pub(super) fn new(key: [u64; 3]) -> Self {
         let mut seed = [0; 32];
         // Sets these streams apart from any other use of ChaCha here.
-        seed[24..].copy_from_slice(b"shapes/1");
+        seed[24..].copy_from_slice(b"shapes/2");
         for (bytes, word) in seed.chunks_exact_mut(8).zip(key) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
@@ -34,11 +34,6 @@ impl Dice {
     /// Uniform in `0..count`.
     pub(super) fn below(&mut self, count: u32) -> u32 {
         ((u64::from(self.0.next_u32()) * u64::from(count)) >> 32) as u32
-    }
-
-    /// True with probability `p`.
-    pub(super) fn chance(&mut self, p: f32) -> bool {
-        self.unit() < p
     }
 
     /// A direction, uniform on the circle: a point of the disc, scaled. No sine is needed.

@@ -11,13 +11,19 @@ use super::{CLASSES, SIDE};
 type Colour = [f32; 3];
 
 /// Least distance between the colours of object and background, of 1.73 between black and white.
-const CONTRAST_MIN: f32 = 0.5;
+const CONTRAST_MIN: f32 = 0.45;
 
-/// Share of images in which a bar lies across the object.
-const OCCLUDED: f32 = 0.4;
+/// Bars that may lie across the object: up to this many, each as likely as none.
+const BARS_IN_FRONT: u32 = 1;
+
+/// Small figures beside or behind the object: up to this many. The class is that of the largest one.
+const DECOYS: u32 = 2;
+
+/// A decoy's radius in pixels, well below that of the object.
+const DECOY_RADIUS: Vector = [1.8, 3.2];
 
 /// The object's radius in pixels. Below 5 the notches of a star are gone.
-const RADIUS: Vector = [6.5, 11.5];
+const RADIUS: Vector = [5.5, 10.5];
 
 /// Draws an image of class `label` into `pixels`, `[3, SIDE, SIDE]`.
 pub(super) fn draw(dice: &mut Dice, label: u8, pixels: &mut [u8]) {
@@ -25,10 +31,10 @@ pub(super) fn draw(dice: &mut Dice, label: u8, pixels: &mut [u8]) {
     let ground = background(dice, &mut canvas);
     clutter(dice, &mut canvas);
     object(dice, label, ground, &mut canvas);
-    if dice.chance(OCCLUDED) {
-        bar(dice, &mut canvas, [0.8, 1.6]);
+    for _ in 0..dice.below(BARS_IN_FRONT + 1) {
+        bar(dice, &mut canvas, [0.8, 1.7]);
     }
-    let contrast = dice.between(0.65, 1.0);
+    let contrast = dice.between(0.6, 1.0);
     let level = dice.between(0.0, 1.0 - contrast);
     let noise = dice.between(0.01, 0.06);
     let planes = pixels.chunks_exact_mut(SIDE * SIDE);
@@ -83,7 +89,7 @@ fn background(dice: &mut Dice, canvas: &mut Canvas) -> Colour {
     mix(from, to, 0.5)
 }
 
-/// Thin bars and pale blobs: lines and edges that belong to no class.
+/// Pale blobs, thin bars and decoys: lines, edges and corners that do not tell the class.
 fn clutter(dice: &mut Dice, canvas: &mut Canvas) {
     for _ in 0..dice.below(4) {
         let (colour, centre) = (dice.colour(), place(dice, 0.0));
@@ -94,9 +100,28 @@ fn clutter(dice: &mut Dice, canvas: &mut Canvas) {
             (colour, (1.0 - length(p) / radius) * strength * 2.0)
         });
     }
-    for _ in 0..dice.below(3) {
-        bar(dice, canvas, [0.3, 0.8]);
+    for _ in 0..dice.below(4) {
+        bar(dice, canvas, [0.3, 0.9]);
     }
+    for _ in 0..dice.below(DECOYS + 1) {
+        decoy(dice, canvas);
+    }
+}
+
+/// A small figure in one colour.
+fn decoy(dice: &mut Dice, canvas: &mut Canvas) {
+    let figure = match dice.below(3) {
+        0 => Figure::Disc,
+        1 => Figure::Square,
+        _ => Figure::Triangle,
+    };
+    let (colour, centre, [cos, sin]) = (dice.colour(), place(dice, 2.0), dice.direction());
+    let radius = dice.between(DECOY_RADIUS[0], DECOY_RADIUS[1]);
+    canvas.paint(|[x, y]| {
+        let (dx, dy) = ((x - centre[0]) / radius, (y - centre[1]) / radius);
+        let turned = [cos * dx + sin * dy, cos * dy - sin * dx];
+        (colour, 0.5 - figure.distance(turned) * radius)
+    });
 }
 
 /// A straight bar somewhere, of a half-width between the two given.
@@ -128,13 +153,13 @@ enum Texture {
 fn object(dice: &mut Dice, label: u8, ground: Colour, canvas: &mut Canvas) {
     let (figure, texture) = class(dice, label);
     let radius = dice.between(RADIUS[0], RADIUS[1]);
-    let centre = place(dice, 10.0);
+    let centre = place(dice, 9.0);
     let [cos, sin] = dice.direction();
-    let [stretch, shear] = [dice.between(0.85, 1.18), dice.between(-0.15, 0.15)];
+    let [stretch, shear] = [dice.between(0.82, 1.22), dice.between(-0.2, 0.2)];
     let colour = contrasting(dice, ground, CONTRAST_MIN);
     let second = match texture {
         Texture::Plain => mix(colour, dice.colour(), 0.25),
-        _ => contrasting(dice, colour, 0.6),
+        _ => contrasting(dice, colour, CONTRAST_MIN),
     };
     // In pixels, for a texture must be coarse enough for the grid whatever the object's size.
     let (period, phase) = (dice.between(4.0, 6.5), [dice.between(0.0, 6.5), dice.between(0.0, 6.5)]);
@@ -169,12 +194,12 @@ fn class(dice: &mut Dice, label: u8) -> (Figure, Texture) {
         _ => Figure::Triangle,
     };
     match CLASSES.get(usize::from(label)).copied().unwrap_or_default() {
-        "ring" => (Figure::Ring(0.45 + 0.2 * shape), Texture::Plain),
-        "crescent" => (Figure::Crescent(0.4 + 0.25 * shape), Texture::Plain),
+        "ring" => (Figure::Ring(0.35 + 0.3 * shape), Texture::Plain),
+        "crescent" => (Figure::Crescent(0.35 + 0.3 * shape), Texture::Plain),
         "square" => (Figure::Square, Texture::Plain),
         "triangle" => (Figure::Triangle, Texture::Plain),
-        "cross" => (Figure::Cross(0.28 + 0.14 * shape), Texture::Plain),
-        "star" => (Figure::Star(0.45 + 0.1 * shape), Texture::Plain),
+        "cross" => (Figure::Cross(0.28 + 0.2 * shape), Texture::Plain),
+        "star" => (Figure::Star(0.45 + 0.17 * shape), Texture::Plain),
         "stripes" => (any, Texture::Stripes),
         "checker" => (any, Texture::Checker),
         "dots" => (any, Texture::Dots),

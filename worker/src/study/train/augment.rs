@@ -23,7 +23,7 @@ impl Augment {
     /// What suits a data set.
     pub const fn suited_to(dataset: &Dataset) -> Self {
         match dataset {
-            Dataset::Cifar10 { .. } => Self::CropAndMirror,
+            Dataset::Cifar10 { .. } | Dataset::Folder { .. } => Self::CropAndMirror,
             Dataset::Shapes { .. } => Self::TurnAndMirror,
         }
     }

@@ -35,8 +35,6 @@ pub struct Options {
     pub drop_shortcut: f64,
     /// What is done with the sub-network of a step.
     pub subnetwork: Subnetwork,
-    /// How the sub-network is normalised when it is distilled, before the statistics are fixed.
-    pub subnetwork_statistics: SubnetworkStatistics,
     /// Share of all steps before the first sub-network: a teacher should know something first.
     pub subnetwork_from: f64,
     /// Decay of the weights' moving average for each step; 0 keeps no average.
@@ -54,18 +52,6 @@ pub enum Subnetwork {
     Alone,
     /// None is drawn: plain training.
     Off,
-}
-
-/// Which statistics normalise the sub-network of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum SubnetworkStatistics {
-    /// The whole network's running ones: those that it is served with.
-    ///
-    /// In trials this cost the whole network four points.
-    Running,
-    /// Those of its own batch. Kept the whole network best.
-    Batch,
 }
 
 /// Where to compute.

@@ -21,7 +21,7 @@ use super::random::{Purpose, Stream};
 use super::resilience::{Dropping, Expendable};
 use super::schedule::Schedule;
 use super::state::{self, Learner, Position};
-use super::{Compute, Options, Resume, Subnetwork, SubnetworkStatistics, TrainError, optimise};
+use super::{Compute, Options, Resume, Subnetwork, TrainError, optimise};
 
 /// Share of a run, at its end, in which the statistics of normalisation stay as they are.
 ///
@@ -209,10 +209,7 @@ impl<'a> Run<'a> {
             logits.f_cross_entropy_loss(&labels, None::<&Tensor>, mean, -100, options.label_smoothing)?;
         let (mut total, mut distillation) = (loss.shallow_clone(), 0.0);
         if subnetwork == Subnetwork::Distil {
-            let statistics = match options.subnetwork_statistics {
-                SubnetworkStatistics::Batch if !settling => Statistics::OfBatchOnly,
-                SubnetworkStatistics::Batch | SubnetworkStatistics::Running => Statistics::Running,
-            };
+            let statistics = if settling { Statistics::Running } else { Statistics::OfBatchOnly };
             let taught = soft_cross_entropy(&net.forward(&images, &drawn()?, statistics)?, &logits)?;
             distillation = taught.f_double_value(&[])?;
             total = total.f_add(&taught)?;
