@@ -15,6 +15,7 @@ pub mod logging;
 pub mod metric_names;
 pub mod metrics;
 pub mod plan;
+pub mod profile;
 pub mod signal;
 pub mod transport;
 pub mod weights;

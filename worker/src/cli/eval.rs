@@ -9,7 +9,7 @@ use weir_shared::plan::ActiveSet;
 use weir_shared::plan::plan::BatchNorm;
 use weir_shared::weights::Checkpoint;
 
-use crate::dataset::{Dataset, DatasetError, DatasetName, Split, shapes};
+use crate::dataset::{Dataset, DatasetError, DatasetName, Split, folder, shapes};
 use crate::resnet::{WholeNetwork, threads};
 use crate::study::evaluate::{Evaluation, evaluate};
 use crate::study::export::Export;
@@ -27,11 +27,15 @@ pub(super) struct DataArgs {
     /// Seeds a data set that is drawn; another seed draws other images.
     #[arg(long, value_name = "N", default_value_t = shapes::SEED)]
     data_seed: u64,
+    /// Rows and columns to which the images of a folder are brought: 32 for networks of the CIFAR family, 224 for
+    /// those of the ImageNet family.
+    #[arg(long, value_name = "N", default_value_t = folder::SIDE)]
+    image_side: NonZeroU16,
 }
 
 impl DataArgs {
     pub(super) fn dataset(&self) -> Result<Dataset, DatasetError> {
-        Dataset::new(self.dataset, self.data.clone(), self.data_seed)
+        Ok(Dataset::new(self.dataset, self.data.clone(), self.data_seed)?.with_side(self.image_side))
     }
 }
 

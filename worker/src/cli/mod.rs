@@ -4,6 +4,7 @@ mod eval;
 mod init;
 mod profile;
 mod serve;
+mod study;
 mod train;
 mod weigh;
 
@@ -29,6 +30,8 @@ enum Command {
     Profile(profile::Args),
     /// Train a network on a data set.
     Train(train::Args),
+    /// Measure what every connection of a network is worth, and write its accuracy profile.
+    Study(study::Args),
     /// Write a checkpoint with seeded random weights, for tests and measurements.
     Init(init::Args),
     /// Measure what the weights of some layers cost in memory.
@@ -43,6 +46,7 @@ impl Cli {
             Command::Eval(args) => eval::run(&args),
             Command::Profile(args) => profile::run(&args),
             Command::Train(args) => train::run(&args),
+            Command::Study(args) => study::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Weigh(args) => weigh::run(&args),
         };

@@ -10,6 +10,7 @@ pub mod images;
 pub mod source;
 
 pub mod cifar10;
+pub mod folder;
 pub mod shapes;
 
 pub use images::{Batch, Images, MEAN, STANDARD_DEVIATION};

@@ -1,8 +1,9 @@
 //! Where images come from: a choice, and loading one split of it.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use super::{Images, cifar10, shapes};
+use super::{Images, cifar10, folder, shapes};
 
 /// A data set by name, as commands take it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -11,6 +12,8 @@ pub enum DatasetName {
     Cifar10,
     /// Images drawn by this program: ten classes of shape and texture.
     Shapes,
+    /// PNG and JPEG files of any size: a folder with one folder for each class.
+    Folder,
 }
 
 /// A data set with what it takes to load it.
@@ -25,6 +28,13 @@ pub enum Dataset {
     Shapes {
         /// Another seed draws other images.
         seed: u64,
+    },
+    /// The folder that holds one folder for each class.
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Rows and columns to which its images are brought.
+        side: NonZeroU16,
     },
 }
 
@@ -45,9 +55,15 @@ pub enum DatasetError {
     /// `cifar10` without a folder.
     #[error("cifar10 needs the folder of its binary files: add --data DIR ({})", cifar10::HOW_TO_GET)]
     NoFolder,
+    /// `folder` without a folder.
+    #[error("the data set `folder` needs a folder with one folder of images for each class: add --data DIR")]
+    NoClassFolder,
     /// A file is wrong.
     #[error(transparent)]
     Cifar10(#[from] cifar10::Cifar10Error),
+    /// A folder or an image in it is wrong.
+    #[error(transparent)]
+    Folder(#[from] folder::FolderError),
 }
 
 impl Dataset {
@@ -59,6 +75,17 @@ impl Dataset {
         match name {
             DatasetName::Cifar10 => Ok(Self::Cifar10 { folder: folder.ok_or(DatasetError::NoFolder)? }),
             DatasetName::Shapes => Ok(Self::Shapes { seed }),
+            DatasetName::Folder => {
+                Ok(Self::Folder { folder: folder.ok_or(DatasetError::NoClassFolder)?, side: folder::SIDE })
+            }
+        }
+    }
+
+    /// The same with images of a folder brought to `side` rows and columns; others have their size.
+    pub fn with_side(self, side: NonZeroU16) -> Self {
+        match self {
+            Self::Folder { folder, .. } => Self::Folder { folder, side },
+            Self::Cifar10 { .. } | Self::Shapes { .. } => self,
         }
     }
 
@@ -67,6 +94,7 @@ impl Dataset {
         match self {
             Self::Cifar10 { .. } => "cifar10",
             Self::Shapes { .. } => "shapes",
+            Self::Folder { .. } => "folder",
         }
     }
 
@@ -80,6 +108,7 @@ impl Dataset {
             Self::Shapes { seed } => {
                 Ok(shapes::load(*seed, split, limit.unwrap_or_else(|| shapes::default_count(split))))
             }
+            Self::Folder { folder, side } => Ok(folder::load(folder, *side, split, limit)?),
         }
     }
 }

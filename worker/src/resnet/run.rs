@@ -9,6 +9,7 @@ use std::time::Instant;
 use tch::{TchError, Tensor};
 use weir_shared::arch::{LayerId, Shape};
 use weir_shared::plan::{Op, StageProgram, Step, Value};
+use weir_shared::wire::codec::CodecError;
 
 use super::operation::{self, Operand};
 use super::threads::{self, ThreadError};
@@ -71,6 +72,9 @@ pub enum ComputeError {
     /// Libtorch does not compute with the threads it was given.
     #[error("libtorch is not set up on this thread")]
     Threads(#[from] ThreadError),
+    /// An activation could not be written for a link and read back.
+    #[error("an activation could not be written and read back; are its numbers finite?")]
+    Recode(#[from] CodecError),
     /// Libtorch refused.
     #[error("libtorch failed in the computation; is there enough memory?")]
     Torch(#[from] TchError),
@@ -180,7 +184,7 @@ fn count_users(program: &StageProgram, sent: &[Value]) -> HashMap<Value, usize> 
     users
 }
 
-fn check_shape(step: &Step, batch: usize, made: Tensor) -> Result<Tensor, ComputeError> {
+pub(super) fn check_shape(step: &Step, batch: usize, made: Tensor) -> Result<Tensor, ComputeError> {
     let planned = tensor::dimensions(step.shape, batch);
     // The head makes plain vectors.
     let expected = if step.op == Op::Head { &planned[..2] } else { &planned[..] };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use weir_shared::arch::Shape;
+use weir_shared::arch::{Network, Shape};
 use weir_shared::plan::{ActiveSet, ActiveSetError};
 
 use crate::dataset::{Batch, Images};
@@ -85,16 +85,8 @@ pub fn evaluate(
     batch: usize,
     mut each_batch: impl FnMut(&Batch, &[f32]),
 ) -> Result<Evaluation, EvaluateError> {
-    let (input, classes) = (network.network().input, network.network().head.classes);
-    if input != images.shape() {
-        return Err(EvaluateError::ImageSize { network: input, images: images.shape() });
-    }
-    if classes as usize != images.classes().len() {
-        return Err(EvaluateError::Classes { network: classes, images: images.classes().len() });
-    }
-    if images.is_empty() {
-        return Err(EvaluateError::NoImages);
-    }
+    check_fit(network.network(), images)?;
+    let classes = network.network().head.classes;
     active.check(network.network())?;
     let mut done = Evaluation { correct: 0, count: 0, computing: Duration::ZERO };
     let indices: Vec<usize> = (0..images.len()).collect();
@@ -112,8 +104,26 @@ pub fn evaluate(
     Ok(done)
 }
 
+/// Checks that `network` can answer `images`, and that there are some.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn check_fit(network: &Network, images: &Images) -> Result<(), EvaluateError> {
+    let (input, classes) = (network.input, network.head.classes);
+    if input != images.shape() {
+        return Err(EvaluateError::ImageSize { network: input, images: images.shape() });
+    }
+    if classes as usize != images.classes().len() {
+        return Err(EvaluateError::Classes { network: classes, images: images.classes().len() });
+    }
+    if images.is_empty() {
+        return Err(EvaluateError::NoImages);
+    }
+    Ok(())
+}
+
 /// The first of the largest; a NaN is never an answer.
-fn most_likely(logits: &[f32]) -> usize {
+pub(super) fn most_likely(logits: &[f32]) -> usize {
     let pick = |best: usize, index: usize| if logits[index] > logits[best] { index } else { best };
     (0..logits.len()).fold(0, pick)
 }

@@ -1,0 +1,90 @@
+//! The profile as a page for people: one HTML file with its drawings in it and nothing to download.
+//!
+//! [`html`] puts the page together, `chart` draws, `table` lists, `style` is how it looks on paper white and at
+//! night, on a wide screen and on a phone.
+
+mod chart;
+mod style;
+mod svg;
+mod table;
+
+use weir_shared::profile::schema::Among;
+use weir_shared::profile::{Profile, SetResult};
+
+/// Losses on the validation split, in points, for which the best sets are told.
+pub const LIMITS: [f64; 5] = [0.3, 1.0, 3.0, 5.0, 10.0];
+
+/// The best set within a limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Best<'a> {
+    /// The most that it may lose on the validation split, in points.
+    pub limit: f64,
+    /// The set.
+    pub set: &'a SetResult,
+}
+
+/// For each limit the set that saves most: operations (`Branches`), bytes at cuts (`Shortcuts`), or both (`Joint`).
+///
+/// Chosen on the validation split alone, so that the test figure is not flattered. Limits that no set keeps are absent.
+pub fn best(profile: &Profile, saving: Among) -> Vec<Best<'_>> {
+    let document = profile.document();
+    let saved = |set: &SetResult| match saving {
+        Among::Branches => 1.0 - set.macs_kept,
+        Among::Shortcuts => 1.0 - set.bytes_kept,
+        Among::Joint => 2.0 - set.macs_kept - set.bytes_kept,
+    };
+    let of_limit = |limit: f64| {
+        let within = document.sets.iter().filter(|set| {
+            set.test.is_some()
+                && set.validation.points_below(document.full_validation) <= limit
+                && saved(set) > 0.0
+        });
+        within.max_by(|a, b| saved(a).total_cmp(&saved(b))).map(|set| Best { limit, set })
+    };
+    LIMITS.into_iter().filter_map(of_limit).collect()
+}
+
+/// The whole page.
+pub fn html(profile: &Profile) -> String {
+    let document = profile.document();
+    let (full, interval) = (document.full_test, document.full_test.interval());
+    let arch = document.network.arch();
+    let data = &document.data;
+    let title = format!("{arch} on {}: what each connection is worth", svg::escape(&data.name));
+    let lead = format!(
+        "With everything active the network has {:.2} % of {} test images right (95 % interval {:.2} to {:.2} %), and \
+         {:.2} % of {} validation images. Sets were chosen on the validation split; drawings and figures are of the \
+         test split unless they say otherwise. One point is one percentage point of accuracy.",
+        100.0 * full.accuracy(),
+        full.count(),
+        100.0 * interval.low,
+        100.0 * interval.high,
+        100.0 * document.full_validation.accuracy(),
+        document.full_validation.count(),
+    );
+    let charts = [
+        chart::lesion(profile),
+        chart::macs(profile, chart::Zoom::Whole),
+        chart::macs(profile, chart::Zoom::Small),
+        chart::bytes(profile),
+        chart::encodings(profile),
+    ];
+    let tables = [
+        table::best(profile),
+        table::orders(profile),
+        table::surrogate(profile),
+        table::encodings(profile),
+        table::sets(profile),
+        table::provenance(profile),
+    ];
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\">\
+         <title>{title}</title>\n<style>{}</style></head>\n<body><main>\n<h1>{title}</h1>\n<p>{lead}</p>\n\
+         <div class=\"charts\">\n{}\n</div>\n{}\n</main></body></html>\n",
+        style::CSS,
+        charts.join("\n"),
+        tables.join("\n"),
+    )
+}
