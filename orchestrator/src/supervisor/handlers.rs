@@ -52,6 +52,9 @@ impl Handler<WorkerJoined> for Supervisor {
         let current = self.plan.as_ref().map(|plan| plan.id());
         let still_carries = current.is_some_and(|plan| hello.live.contains(&plan));
         let replaced = self.sessions.insert(worker.clone(), (session, directives));
+        // A worker hears the welcome before anything else.
+        self.tell(&worker, ToWorker::Welcome { term: self.parts.term });
+        self.cluster.joined(worker.clone(), session, hello, gateway_address);
         if let Some((_, older)) = replaced {
             let reason = "a newer session of this name takes over; two workers must not share a certificate";
             older.do_send(Directive(ToWorker::Reject { reason: reason.into() }));
@@ -61,8 +64,6 @@ impl Handler<WorkerJoined> for Supervisor {
                 self.lost(&worker, context);
             }
         }
-        self.cluster.joined(worker.clone(), session, hello, gateway_address);
-        self.tell(&worker, ToWorker::Welcome { term: self.parts.term });
         self.retire_strays();
         self.cluster_changed();
         self.reconcile(context);
