@@ -20,6 +20,7 @@ use weir_shared::transport::{
 use weir_shared::wire::control::RequestFailure;
 
 use crate::admin::{self, AdminState};
+use crate::clock;
 use crate::cluster::SessionId;
 use crate::gateway::messages::{Drain, RequestFailed};
 use crate::gateway::oip::{self, ModelInfo};
@@ -202,8 +203,7 @@ impl Orchestrator {
 /// A term must be higher than that of every earlier incarnation. Until there is a journal that remembers, it is
 /// the millisecond of the start: no two incarnations start within one.
 fn first_term() -> Term {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Term(since_1970.map_or(1, |time| time.as_millis() as u64))
+    Term(clock::unix_millis().max(1))
 }
 
 fn model(network: NetworkSpec, max_batch: u16) -> ModelInfo {
@@ -223,15 +223,8 @@ fn model(network: NetworkSpec, max_batch: u16) -> ModelInfo {
 /// An input that did not reach the first stage is an attempt that failed.
 fn undelivered(gateway: Addr<GatewayActor>) -> OnUndelivered {
     Arc::new(move |Undelivered { header, kind, reason }| {
-        let (request, attempt, plan) = (header.request, header.attempt, header.plan);
         // One small note for each admitted request at most, and those are bounded.
-        gateway.do_send(RequestFailed(RequestFailure {
-            request,
-            attempt,
-            plan,
-            kind,
-            reason: reason.into(),
-        }));
+        gateway.do_send(RequestFailed(RequestFailure::of(&header, kind, reason)));
     })
 }
 

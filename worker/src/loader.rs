@@ -4,14 +4,11 @@
 //! a live plan holds them.
 
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use weir_shared::chain;
-use weir_shared::digest::Digest;
-use weir_shared::plan::plan::BatchNorm;
-use weir_shared::plan::{Plan, StageIndex, StageProgram};
+use weir_shared::plan::{Plan, StageIndex, StageProgram, StageWeights};
 use weir_shared::weights::Checkpoint;
 use weir_shared::wire::control::Loaded;
 
@@ -21,15 +18,7 @@ use crate::stage::{Compute, ComputeFailed, LoadStage};
 /// Reads stages from one file.
 pub struct CheckpointLoader {
     weights: PathBuf,
-    known: Mutex<Vec<(Key, Weak<Mutex<StageNetwork>>)>>,
-}
-
-/// Equal keys mean equal numbers in memory.
-#[derive(PartialEq, Eq, Clone)]
-struct Key {
-    layers: Range<u16>,
-    digests: Vec<Digest>,
-    batch_norm: BatchNorm,
+    known: Mutex<Vec<(StageWeights, Weak<Mutex<StageNetwork>>)>>,
 }
 
 /// A loaded stage under one plan. The lock is there because tensors may move between threads but not be shared;
@@ -45,10 +34,11 @@ impl CheckpointLoader {
         Self { weights, known: Mutex::new(Vec::new()) }
     }
 
-    fn network(&self, plan: &Plan, key: Key) -> Result<Arc<Mutex<StageNetwork>>, String> {
+    fn network(&self, plan: &Plan, wanted: StageWeights) -> Result<Arc<Mutex<StageNetwork>>, String> {
         let mut known = locked(&self.known);
         known.retain(|(_, network)| network.strong_count() > 0);
-        let held = known.iter().find(|(other, _)| *other == key).and_then(|(_, network)| network.upgrade());
+        let held =
+            known.iter().find(|(other, _)| *other == wanted).and_then(|(_, network)| network.upgrade());
         if let Some(network) = held {
             return Ok(network);
         }
@@ -57,23 +47,20 @@ impl CheckpointLoader {
         let loaded = StageNetwork::load_expecting(
             &checkpoint,
             &draft.network.network(),
-            key.layers.clone(),
-            key.batch_norm,
+            wanted.layers.clone(),
+            wanted.batch_norm,
             Expected::Digests(&draft.weights),
         );
         let network = Arc::new(Mutex::new(loaded.map_err(|error| chain(&error))?));
-        known.push((key, Arc::downgrade(&network)));
+        known.push((wanted, Arc::downgrade(&network)));
         Ok(network)
     }
 }
 
 impl LoadStage for CheckpointLoader {
     fn load(&self, plan: &Plan, stage: StageIndex) -> Result<Arc<dyn Compute>, String> {
-        let draft = plan.draft();
-        let layers = draft.stages[usize::from(stage.0)].layers.clone();
-        let digests = draft.weights[usize::from(layers.start)..usize::from(layers.end)].to_vec();
-        let network = self.network(plan, Key { layers, digests, batch_norm: draft.batch_norm })?;
-        let program = &plan.programs()[usize::from(stage.0)];
+        let network = self.network(plan, plan.stage_weights(stage))?;
+        let program = plan.program(stage);
         let peak_activation_bytes = (program.peak_elements() * size_of::<f32>()) as u64;
         let weight_bytes = locked(&network).weight_bytes();
         let loaded = Loaded { weight_bytes, peak_activation_bytes };

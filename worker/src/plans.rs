@@ -72,19 +72,13 @@ pub enum PlanRefusal {
 impl LivePlan {
     /// The program of this worker's stage.
     pub fn program(&self) -> &StageProgram {
-        &self.plan.programs()[usize::from(self.stage.0)]
+        self.plan.program(self.stage)
     }
 }
 
 impl LivePlan {
     fn shares_weights_with(&self, other: &Self) -> bool {
-        let weights = |live: &Self| {
-            let draft = live.plan.draft();
-            let layers = draft.stages[usize::from(live.stage.0)].layers.clone();
-            let digests = draft.weights[usize::from(layers.start)..usize::from(layers.end)].to_vec();
-            (layers, digests, draft.batch_norm)
-        };
-        weights(self) == weights(other)
+        self.plan.stage_weights(self.stage) == other.plan.stage_weights(other.stage)
     }
 }
 

@@ -8,11 +8,11 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use weir_shared::ids::PeerName;
 use weir_shared::wire::PROTOCOL_VERSION;
 
 use super::views::{LinkDocument, LinksDocument, PlanDocument, WorkersDocument};
+use crate::clock::now;
 use crate::gateway::messages::GetLinks;
 use crate::gateway::{Admission, GatewayActor};
 use crate::metrics::Metrics;
@@ -116,8 +116,7 @@ async fn plan(state: Data<AdminState>) -> HttpResponse {
 async fn workers(state: Data<AdminState>) -> HttpResponse {
     match status(&state).await {
         Ok(status) => {
-            let document =
-                WorkersDocument::new(&status.cluster, status.plan.as_deref(), Instant::now().into_std());
+            let document = WorkersDocument::new(&status.cluster, status.plan.as_deref(), now());
             HttpResponse::Ok().json(document)
         }
         Err(response) => response,

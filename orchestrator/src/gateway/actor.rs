@@ -15,6 +15,7 @@ use weir_shared::wire::{Header, codec};
 use super::ledger::{Answered, GiveUp, Ledger, NewRequest, Occupancy, Pending, Verdict};
 use super::messages::*;
 use super::oip::{InferDone, InferFailure, StatisticsSnapshot};
+use crate::clock::{self, now};
 use crate::metrics::Metrics;
 
 /// How often deadlines and pauses are looked at: well below any deadline that makes sense on a network.
@@ -105,13 +106,8 @@ impl GatewayActor {
                 checksum: codec::checksum(&payload),
             };
             let parcel = Parcel { header, payload, deadline: pending.deadline.into() };
-            self.parts.links.send(&route.to, route.address, parcel).map_err(|refused| RequestFailure {
-                request: id,
-                attempt: pending.attempt,
-                plan: plan.id(),
-                kind: refused.kind,
-                reason: refused.reason.into(),
-            })?;
+            let sent = self.parts.links.send(&route.to, route.address, parcel);
+            sent.map_err(|refused| RequestFailure::of(&refused.header, refused.kind, refused.reason))?;
         }
         Ok(())
     }
@@ -139,8 +135,7 @@ impl GatewayActor {
 
     fn statistics(&self, change: impl FnOnce(&mut StatisticsSnapshot)) {
         let mut statistics = self.parts.statistics.lock().unwrap_or_else(PoisonError::into_inner);
-        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        statistics.last_inference_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
+        statistics.last_inference_ms = clock::unix_millis();
         change(&mut statistics);
     }
 
@@ -188,11 +183,6 @@ impl GatewayActor {
     fn publish_admission(&self) {
         self.parts.admission.send_replace(self.admission());
     }
-}
-
-/// The time of the runtime, which a test may have paused.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 /// The value of the metric label `outcome`.
@@ -251,15 +241,9 @@ impl Handler<ReplyArrived> for GatewayActor {
             Answered::Done(pending) => pending,
             Answered::Unexpected => return self.parts.metrics.unexpected_reply(),
             Answered::WrongBatch { expected } => {
-                let Header { request, attempt, plan, batch, .. } = header;
-                let reason = format!("the last stage answered {batch} images where {expected} were asked");
-                let failure = RequestFailure {
-                    request,
-                    attempt,
-                    plan,
-                    kind: FailureKind::Broken,
-                    reason: reason.into(),
-                };
+                let reason =
+                    format!("the last stage answered {} images where {expected} were asked", header.batch);
+                let failure = RequestFailure::of(&header, FailureKind::Broken, reason);
                 return self.request_failed(now, &failure);
             }
         };

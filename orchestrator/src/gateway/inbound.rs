@@ -54,13 +54,7 @@ impl ReplyInbound {
                 let _ = self.gateway.send(ReplyArrived(reply)).await;
             }
             Err(ReceiveError::Request { header, cause }) => {
-                let failure = RequestFailure {
-                    request: header.request,
-                    attempt: header.attempt,
-                    plan: header.plan,
-                    kind: cause.kind(),
-                    reason: cause.to_string().into(),
-                };
+                let failure = RequestFailure::of(&header, cause.kind(), cause.to_string());
                 let _ = self.gateway.send(RequestFailed(failure)).await;
             }
             Err(ReceiveError::Stream(_)) => {}

@@ -16,6 +16,7 @@ use weir_shared::wire::control::ToWorker;
 
 use super::choice::PlanSource;
 use super::messages::*;
+use crate::clock::now;
 use crate::cluster::{Cluster, SessionId};
 use crate::gateway::GatewayActor;
 use crate::gateway::messages::{CommitPlan, ConnectFirstStage, PlanBroken, RetirePlan, WhenDrained};
@@ -262,11 +263,6 @@ impl Supervisor {
         self.not_before = self.changed;
         self.parts.metrics.workers(self.cluster.connected().count());
     }
-}
-
-/// The time of the runtime, which a test may have paused.
-pub(super) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 /// Whether requests are admitted on the committed plan.

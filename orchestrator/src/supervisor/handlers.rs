@@ -4,9 +4,10 @@ use actix::prelude::*;
 use weir_shared::ids::PeerName;
 use weir_shared::wire::control::{FromWorker, ToWorker};
 
-use super::actor::{Admission, SWEEP, Supervisor, WAKE, now};
+use super::actor::{Admission, SWEEP, Supervisor, WAKE};
 use super::messages::*;
 use super::term::{self, Commitment};
+use crate::clock::now;
 use crate::cluster::Departure;
 use crate::rollout::Event;
 

@@ -19,5 +19,5 @@ pub use active_set::{ActiveSet, ActiveSetError, Connection};
 pub use dataflow::{Dataflow, Op, Step, Value};
 pub use encoding::Encoding;
 pub use partition::{Partition, PartitionError};
-pub use plan::{Plan, PlanDraft, PlanError, PlanHash, PlanId, Route, StageAssignment};
+pub use plan::{Plan, PlanDraft, PlanError, PlanHash, PlanId, Route, StageAssignment, StageWeights};
 pub use program::{Inlet, Node, Outlet, StageIndex, StageProgram};

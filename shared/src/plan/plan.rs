@@ -88,6 +88,17 @@ pub enum BatchNorm {
     Separate,
 }
 
+/// The weights of a stage, by content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageWeights {
+    /// The layers.
+    pub layers: Range<u16>,
+    /// The digest of each.
+    pub digests: Vec<Digest>,
+    /// How normalisation is held.
+    pub batch_norm: BatchNorm,
+}
+
 /// A checked plan, with the program of each stage derived from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "PlanDraft", into = "PlanDraft")]
@@ -209,6 +220,24 @@ impl Plan {
     /// The program of each stage, in order.
     pub fn programs(&self) -> &[StageProgram] {
         &self.programs
+    }
+
+    /// The program of one stage.
+    ///
+    /// # Panics
+    /// If the index is not of this plan: indices come from [`stage_of`](Self::stage_of) and [`node`](Self::node).
+    pub fn program(&self, stage: StageIndex) -> &StageProgram {
+        &self.programs[usize::from(stage.0)]
+    }
+
+    /// What the weights of one stage are. Two stages with equal ones hold equal numbers in memory.
+    ///
+    /// # Panics
+    /// As [`program`](Self::program).
+    pub fn stage_weights(&self, stage: StageIndex) -> StageWeights {
+        let layers = self.draft.stages[usize::from(stage.0)].layers.clone();
+        let digests = self.draft.weights[usize::from(layers.start)..usize::from(layers.end)].to_vec();
+        StageWeights { layers, digests, batch_norm: self.draft.batch_norm }
     }
 
     /// The stage of `worker`, if it has one.

@@ -137,11 +137,11 @@ impl Expected {
     pub fn in_plan(plan: &Plan, value: Value, from: &PeerName, to: Node) -> Result<Self, Refusal> {
         let shape = match (plan.node(from), to) {
             (Some(Node::Stage(stage)), _) => {
-                let mut outlets = plan.programs()[usize::from(stage.0)].outlets.iter();
+                let mut outlets = plan.program(stage).outlets.iter();
                 outlets.find(|outlet| outlet.value == value && outlet.to == to).map(|outlet| outlet.shape)
             }
             (Some(Node::Gateway), Node::Stage(stage)) => {
-                let inlet = plan.programs()[usize::from(stage.0)].inlet(value);
+                let inlet = plan.program(stage).inlet(value);
                 inlet.filter(|inlet| inlet.from == Node::Gateway).map(|inlet| inlet.shape)
             }
             (Some(Node::Gateway), Node::Gateway) | (None, _) => None,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Attempt, PeerName, RequestId, Term};
 use crate::plan::{Plan, PlanHash, PlanId};
 
-use super::{PROTOCOL_VERSION, binary};
+use super::{Header, PROTOCOL_VERSION, binary};
 
 /// Bytes of the preamble.
 pub const PREAMBLE_BYTES: usize = 6;
@@ -180,6 +180,14 @@ pub enum FailureKind {
     LinkDown,
     /// The numbers were damaged or the computation failed.
     Broken,
+}
+
+impl RequestFailure {
+    /// The failure of the request that `header` belongs to.
+    pub fn of(header: &Header, kind: FailureKind, reason: impl Into<Reason>) -> Self {
+        let Header { request, attempt, plan, .. } = *header;
+        Self { request, attempt, plan, kind, reason: reason.into() }
+    }
 }
 
 impl FailureKind {

@@ -4,50 +4,22 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use weir_shared::arch::Arch;
 use weir_shared::plan::ActiveSet;
 use weir_shared::plan::plan::BatchNorm;
 use weir_shared::weights::Checkpoint;
 
-use crate::dataset::{Dataset, DatasetError, DatasetName, Split, folder, shapes};
+use super::arguments::{DataArgs, NetworkArgs};
+use crate::dataset::{Dataset, Split};
 use crate::resnet::{WholeNetwork, threads};
 use crate::study::evaluate::{Evaluation, evaluate};
 use crate::study::export::Export;
 use crate::study::progress;
 
-/// Where images come from; shared by every command that needs some.
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct DataArgs {
-    /// The data set.
-    #[arg(long, value_enum)]
-    dataset: DatasetName,
-    /// The folder of a data set on disk.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Seeds a data set that is drawn; another seed draws other images.
-    #[arg(long, value_name = "N", default_value_t = shapes::SEED)]
-    data_seed: u64,
-    /// Rows and columns to which the images of a folder are brought: 32 for networks of the CIFAR family, 224 for
-    /// those of the ImageNet family.
-    #[arg(long, value_name = "N", default_value_t = folder::SIDE)]
-    image_side: NonZeroU16,
-}
-
-impl DataArgs {
-    pub(super) fn dataset(&self) -> Result<Dataset, DatasetError> {
-        Ok(Dataset::new(self.dataset, self.data.clone(), self.data_seed)?.with_side(self.image_side))
-    }
-}
-
 /// Arguments of `eval`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The network, such as resnet20.
-    #[arg(long)]
-    arch: Arch,
-    /// Its checkpoint (safetensors).
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Which part of the data set.
@@ -99,8 +71,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     threads::configure(args.threads)?;
     let dataset = args.data.dataset()?;
     let images = dataset.load(args.split, args.limit.map(NonZeroUsize::get))?;
-    let checkpoint = Checkpoint::open(&args.weights)?;
-    let network = checkpoint.spec(args.arch)?.network();
+    let checkpoint = Checkpoint::open(&args.network.weights)?;
+    let network = checkpoint.spec(args.network.arch)?.network();
     let active = ActiveSet::parse(&args.active, &network).context("--active can not be used")?;
     let network = WholeNetwork::load(&checkpoint, network, args.batch_norm.into())?;
 
@@ -122,7 +94,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 /// What a reader of an export must know to make it again.
 fn notes(args: &Args, off: &str) -> serde_json::Value {
     serde_json::json!({
-        "arch": args.arch,
+        "arch": args.network.arch,
         "off": off,
         "batch": args.batch,
         "batch_norm": BatchNorm::from(args.batch_norm),
@@ -134,8 +106,8 @@ fn print(args: &Args, dataset: &Dataset, off: &str, found: &Evaluation) -> anyho
     let interval = found.interval();
     if args.json {
         let report = serde_json::json!({
-            "arch": args.arch,
-            "weights": args.weights,
+            "arch": args.network.arch,
+            "weights": args.network.weights,
             "dataset": dataset.name(),
             "split": args.split.to_string(),
             "off": off,
@@ -151,7 +123,7 @@ fn print(args: &Args, dataset: &Dataset, off: &str, found: &Evaluation) -> anyho
         return Ok(());
     }
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-    println!("network    {} from {}", args.arch, args.weights.display());
+    println!("network    {} from {}", args.network.arch, args.network.weights.display());
     println!("images     {} of {}, {} split", found.count, dataset.name(), args.split);
     println!("off        {}", if off.is_empty() { "nothing" } else { off });
     println!(

@@ -1,5 +1,6 @@
 //! The commands of `weir-worker`: arguments, and nothing that computes.
 
+mod arguments;
 mod eval;
 mod init;
 mod profile;

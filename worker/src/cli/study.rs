@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use weir_shared::arch::Arch;
 use weir_shared::plan::plan::BatchNorm;
 use weir_shared::profile::schema::{Among, SplitData};
 use weir_shared::profile::{ErrorSummary, Profile, StudyData, weights_digest};
@@ -20,17 +19,13 @@ use crate::study::survey::ledger::{Key, Ledger};
 use crate::study::survey::{Budget, Options, Subject, SurveyError, survey};
 use crate::study::train::Resume;
 
-use super::eval::DataArgs;
+use super::arguments::{DataArgs, NetworkArgs};
 
 /// Arguments of `study`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The network, such as resnet20.
-    #[arg(long)]
-    arch: Arch,
-    /// Its checkpoint (safetensors).
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Where the profile goes; what is measured on the way is kept beside it until the end.
@@ -76,8 +71,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let validation = load(Split::Validation, args.images_validation, effort.validation)?;
     let test = load(Split::Test, args.images_test, effort.test)?;
-    let checkpoint = Checkpoint::open(&args.weights)?;
-    let spec = checkpoint.spec(args.arch)?;
+    let checkpoint = Checkpoint::open(&args.network.weights)?;
+    let spec = checkpoint.spec(args.network.arch)?;
     let weights = weights_digest(&Manifest::compute(&checkpoint, &spec)?.digests());
     let batch_norm = BatchNorm::Folded;
     let load = |_| WholeNetwork::load(&checkpoint, spec.network(), batch_norm);
@@ -146,8 +141,8 @@ fn command(args: &Args, dataset: &Dataset, data: &StudyData) -> String {
     format!(
         "weir-worker study --arch {} --weights {} --dataset {}{folder}{seed} --out {} --budget {} \
          --images-validation {} --images-test {} --batch {} --seed {}",
-        args.arch,
-        name(&args.weights),
+        args.network.arch,
+        name(&args.network.weights),
         dataset.name(),
         name(&args.out),
         args.budget.name(),
@@ -162,7 +157,7 @@ fn print(args: &Args, profile: &Profile, cost: Cost) {
     let document = profile.document();
     let full = document.full_test;
     let interval = full.interval();
-    println!("network    {} from {}", args.arch, args.weights.display());
+    println!("network    {} from {}", args.network.arch, args.network.weights.display());
     println!(
         "full       {:.2} % of {} test images (95 % interval {:.2} % to {:.2} %)",
         100.0 * full.accuracy(),

@@ -11,7 +11,7 @@ use crate::study::train::log::Row;
 use crate::study::train::run::{Material, train};
 use crate::study::train::{Compute, Options, Resume, Subnetwork};
 
-use super::eval::DataArgs;
+use super::arguments::DataArgs;
 use crate::dataset::Split;
 
 /// Arguments of `train`.

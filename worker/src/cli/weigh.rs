@@ -5,26 +5,21 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use weir_shared::arch::Arch;
 use weir_shared::plan::plan::BatchNorm;
 use weir_shared::weights::Checkpoint;
 
+use super::arguments::NetworkArgs;
 use crate::metrics::resident_bytes;
 use crate::resnet::{StageNetwork, threads};
 
 /// Arguments of `weigh`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The network, such as resnet50.
-    #[arg(long)]
-    arch: Arch,
-    /// Its checkpoint (safetensors).
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Layers to load, the second one exclusive; without it, all.
     #[arg(long, value_name = "START..END")]
     layers: Option<Layers>,
@@ -63,8 +58,8 @@ impl FromStr for Layers {
 /// If the weights do not fit, or the system does not tell how much memory this process has.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     threads::configure(NonZeroUsize::MIN)?;
-    let checkpoint = Checkpoint::open(&args.weights)?;
-    let network = checkpoint.spec(args.arch)?.network();
+    let checkpoint = Checkpoint::open(&args.network.weights)?;
+    let network = checkpoint.spec(args.network.arch)?.network();
     let layers = args.layers.clone().map_or(0..network.layer_count(), |layers| layers.0);
     // Libtorch sets itself up and pages itself in at the first load; that is not what a stage costs.
     drop(StageNetwork::load(&checkpoint, &network, 0..1, BatchNorm::Folded)?);
@@ -82,7 +77,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (first, last) = (name(layers.start)?, name(layers.end - 1)?);
     if args.json {
         let found = serde_json::json!({
-            "arch": args.arch,
+            "arch": args.network.arch,
             "layers": layers,
             "first": first,
             "last": last,
@@ -94,7 +89,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
-    println!("layers     {first} to {last} ({} to {}) of {}", layers.start, layers.end, args.arch);
+    println!("layers     {first} to {last} ({} to {}) of {}", layers.start, layers.end, args.network.arch);
     println!("weights    {:.1} MB", megabytes(stage.weight_bytes()));
     let grown = after.saturating_sub(before);
     println!("memory     {:.1} MB more than before loading ({:.1} MB)", megabytes(grown), megabytes(before));

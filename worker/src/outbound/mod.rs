@@ -38,8 +38,7 @@ impl Failures {
     /// A request cannot go on here.
     pub fn report(&self, header: &Header, kind: FailureKind, reason: String) {
         self.metrics.request_failed(kind);
-        let Header { request, attempt, plan, .. } = *header;
-        (self.notify)(RequestFailure { request, attempt, plan, kind, reason: reason.into() });
+        (self.notify)(RequestFailure::of(header, kind, reason));
     }
 }
 

@@ -110,7 +110,7 @@ impl StageActor {
 
 /// A first run on plain numbers: shows that the stage computes, and lets libtorch allocate before it matters.
 fn canary(compute: &dyn Compute, plan: &Plan, stage: StageIndex) -> Result<(), String> {
-    let program = &plan.programs()[usize::from(stage.0)];
+    let program = plan.program(stage);
     if program.is_bypassed() {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use weir_shared::ids::{Attempt, PeerName, RequestId};
 use weir_shared::plan::{Inlet, Node, Plan, PlanId};
 use weir_shared::transport::activation::{self, Expected, Refusal};
 use weir_shared::transport::{Links, Parcel, PeerConnection, Transport, Undelivered};
-use weir_shared::wire::control::{FailureKind, RequestFailure};
+use weir_shared::wire::control::RequestFailure;
 use weir_shared::wire::{Header, codec};
 
 /// How long a request may take, unless a test says otherwise.
@@ -60,8 +60,9 @@ impl Gateway {
     pub fn start(transport: Transport) -> Self {
         let failures = Failures::default();
         let heard = failures.clone();
-        let undelivered =
-            move |Undelivered { header, kind, reason }| heard.heard(lost(&header, kind, reason));
+        let undelivered = move |Undelivered { header, kind, reason }| {
+            heard.heard(RequestFailure::of(&header, kind, reason));
+        };
         let gateway = Self {
             links: Links::new(transport.clone(), Arc::new(undelivered)),
             transport,
@@ -161,11 +162,6 @@ impl Gateway {
         let answered = tokio::time::timeout(PATIENCE, answered).await;
         answered.expect("the request was answered neither with logits nor with a failure").unwrap()
     }
-}
-
-fn lost(header: &Header, kind: FailureKind, reason: String) -> RequestFailure {
-    let Header { request, attempt, plan, .. } = *header;
-    RequestFailure { request, attempt, plan, kind, reason: reason.into() }
 }
 
 /// Who takes the images of a plan, where, and as which value.
