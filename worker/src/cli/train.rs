@@ -9,7 +9,7 @@ use crate::resnet::threads;
 use crate::study::train::augment::Augment;
 use crate::study::train::log::Row;
 use crate::study::train::run::{Material, train};
-use crate::study::train::{Compute, Options, Resume, Subnetwork};
+use crate::study::train::{Compute, Options, Precision, Resume, Subnetwork};
 
 use super::arguments::DataArgs;
 use crate::dataset::Split;
@@ -73,6 +73,9 @@ pub(super) struct Args {
     /// Decay of a moving average of the weights for each step; 0 keeps none.
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     average: f64,
+    /// What training steps compute in; bf16 is about twice as fast on processors with AVX512-BF16 or AMX.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "auto")]
     device: Compute,
@@ -102,6 +105,7 @@ impl Args {
             subnetwork: self.subnetwork,
             subnetwork_from: self.subnetwork_from,
             average: self.average,
+            precision: self.precision,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::resnet::torch::{Kind, no_grad};
 use crate::study::interval::Interval;
 
 use super::TrainError;
-use super::net::{Statistics, TrainNet};
+use super::net::{Pass, TrainNet};
 use super::resilience::{Dropping, Expendable};
 
 /// What a network is worth, on images that it never learnt from.
@@ -45,7 +45,7 @@ pub(super) fn hits(
         let batch = images.batch(part.iter().copied());
         let (input, labels) = net.inputs(&batch.images, &batch.labels)?;
         let right = no_grad(|| {
-            let logits = net.forward(&input, active, Statistics::Running)?;
+            let logits = net.forward(&input, active, Pass::SERVING)?;
             logits.f_argmax(1, false)?.f_eq_tensor(&labels)?.f_sum(Kind::Int64)?.f_int64_value(&[])
         })?;
         hits += right as usize;

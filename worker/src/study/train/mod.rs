@@ -27,5 +27,5 @@ pub mod state;
 
 pub use error::TrainError;
 pub use judge::Report;
-pub use options::{Compute, Options, Resume, Subnetwork};
+pub use options::{Compute, Options, Precision, Resume, Subnetwork};
 pub use run::train;

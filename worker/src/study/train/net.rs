@@ -11,6 +11,7 @@ use weir_shared::weights::LayerTensors;
 
 use crate::resnet::torch::{Device, Kind, TchError, Tensor, no_grad};
 
+use super::Precision;
 use super::random::{Purpose, Stream};
 use super::resilience::Expendable;
 
@@ -30,6 +31,27 @@ pub enum Statistics {
     OfBatchOnly,
     /// The running ones, as in serving.
     Running,
+}
+
+/// How a forward pass computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// What normalises.
+    pub statistics: Statistics,
+    /// What activations are held in.
+    pub precision: Precision,
+}
+
+impl Pass {
+    /// As in serving.
+    pub const SERVING: Self = Self { statistics: Statistics::Running, precision: Precision::F32 };
+
+    const fn kind(self) -> Kind {
+        match self.precision {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        }
+    }
 }
 
 /// A network with all its tensors on one device.
@@ -143,16 +165,17 @@ impl TrainNet {
     ///
     /// # Errors
     /// If the images have another shape, or libtorch has no memory.
-    pub fn forward(&self, images: &Tensor, active: &ActiveSet, use_: Statistics) -> Result<Tensor, TchError> {
-        let mut x = self.normalised(images, &self.network.stem, use_)?.f_relu_()?;
+    pub fn forward(&self, images: &Tensor, active: &ActiveSet, pass: Pass) -> Result<Tensor, TchError> {
+        let images = images.f_to_kind(pass.kind())?;
+        let mut x = self.normalised(&images, &self.network.stem, pass)?.f_relu_()?;
         if let Some(Pool { kernel, stride, padding }) = self.network.pool {
             let [kernel, stride, padding] = [kernel, stride, padding].map(|n| [i64::from(n); 2]);
             x = x.f_max_pool2d(kernel, stride, padding, [1, 1], false)?;
         }
         for block in &self.network.blocks {
-            x = self.block(x, block, active, use_)?;
+            x = self.block(x, block, active, pass)?;
         }
-        let pooled = x.f_mean_dim([2_i64, 3].as_slice(), false, None)?;
+        let pooled = x.f_mean_dim([2_i64, 3].as_slice(), false, Kind::Float)?;
         let head = &self.network.head.name;
         pooled.f_linear(self.get(&format!("{head}.weight"))?, Some(self.get(&format!("{head}.bias"))?))
     }
@@ -163,34 +186,34 @@ impl TrainNet {
         x: Tensor,
         block: &Block,
         active: &ActiveSet,
-        use_: Statistics,
+        pass: Pass,
     ) -> Result<Tensor, TchError> {
         if !active.branch(block.id) {
             return match &block.shortcut {
                 // x is behind a relu already.
                 Shortcut::Identity => Ok(x),
                 Shortcut::Projection(_) | Shortcut::ZeroPad { .. } => {
-                    self.shortcut(&x, block, use_)?.f_relu_()
+                    self.shortcut(&x, block, pass)?.f_relu_()
                 }
             };
         }
         let mut branch = x.shallow_clone();
         for (index, conv) in block.branch.iter().enumerate() {
-            branch = self.normalised(&branch, conv, use_)?;
+            branch = self.normalised(&branch, conv, pass)?;
             if index + 1 < block.branch.len() {
                 branch = branch.f_relu_()?;
             }
         }
         if active.shortcut(block.id) {
-            branch = branch.f_add(&self.shortcut(&x, block, use_)?)?;
+            branch = branch.f_add(&self.shortcut(&x, block, pass)?)?;
         }
         branch.f_relu_()
     }
 
-    fn shortcut(&self, x: &Tensor, block: &Block, use_: Statistics) -> Result<Tensor, TchError> {
+    fn shortcut(&self, x: &Tensor, block: &Block, pass: Pass) -> Result<Tensor, TchError> {
         match &block.shortcut {
             Shortcut::Identity => Ok(x.shallow_clone()),
-            Shortcut::Projection(conv) => self.normalised(x, conv, use_),
+            Shortcut::Projection(conv) => self.normalised(x, conv, pass),
             &Shortcut::ZeroPad { stride, channels_each_side } => {
                 let (step, zeros) = (i64::from(stride), i64::from(channels_each_side));
                 let picked = x.f_slice(2, None, None, step)?.f_slice(3, None, None, step)?;
@@ -199,17 +222,17 @@ impl TrainNet {
         }
     }
 
-    fn normalised(&self, x: &Tensor, conv: &Convolution, use_: Statistics) -> Result<Tensor, TchError> {
-        let weight = self.get(&format!("{}.weight", conv.name))?;
+    fn normalised(&self, x: &Tensor, conv: &Convolution, pass: Pass) -> Result<Tensor, TchError> {
+        let weight = self.get(&format!("{}.weight", conv.name))?.f_to_kind(pass.kind())?;
         let [stride, padding] = [conv.stride, conv.padding].map(|n| [i64::from(n); 2]);
-        let y = x.f_conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], 1)?;
+        let y = x.f_conv2d(&weight, None::<&Tensor>, stride, padding, [1, 1], 1)?;
         let get = |suffix: &str| self.get(&format!("{}.{suffix}", conv.norm_name)).map(Some);
         let [gamma, beta] = [get("weight")?, get("bias")?];
-        let [mean, variance] = match use_ {
+        let [mean, variance] = match pass.statistics {
             Statistics::OfBatchOnly => [None, None],
             Statistics::OfBatch | Statistics::Running => [get("running_mean")?, get("running_var")?],
         };
-        let of_batch = use_ != Statistics::Running;
+        let of_batch = pass.statistics != Statistics::Running;
         y.f_batch_norm(
             gamma,
             beta,
@@ -290,7 +313,7 @@ mod tests {
         let active = ActiveSet::parse(off, network).unwrap();
         let batch = shapes::load(1, Split::Train, 4).batch(0..4);
         let (images, _) = net.inputs(&batch.images, &batch.labels).unwrap();
-        let trained = no_grad(|| net.forward(&images, &active, Statistics::Running)).unwrap();
+        let trained = no_grad(|| net.forward(&images, &active, Pass::SERVING)).unwrap();
         let trained = numbers_of(&trained).unwrap();
         let answered = served.logits(&active, 4, batch.images).unwrap();
         let scale = trained.iter().fold(1.0, |largest: f32, number| largest.max(number.abs()));

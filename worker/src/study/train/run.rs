@@ -16,7 +16,7 @@ use crate::study::progress;
 use super::augment::Augment;
 use super::judge::{self, Report};
 use super::log::{self, Row};
-use super::net::Statistics;
+use super::net::{Pass, Statistics};
 use super::random::{Purpose, Stream};
 use super::resilience::{Dropping, Expendable};
 use super::schedule::Schedule;
@@ -202,15 +202,18 @@ impl<'a> Run<'a> {
             Subnetwork::Distil | Subnetwork::Off => ActiveSet::full(),
         };
         let settling = subnetwork != Subnetwork::Off && step >= self.settles_at;
-        let of_first = if settling { Statistics::Running } else { Statistics::OfBatch };
-        let logits = net.forward(&images, &first, of_first)?;
+        let pass = |learning| Pass {
+            statistics: if settling { Statistics::Running } else { learning },
+            precision: options.precision,
+        };
+        let logits = net.forward(&images, &first, pass(Statistics::OfBatch))?;
         let mean = Reduction::Mean;
         let loss =
             logits.f_cross_entropy_loss(&labels, None::<&Tensor>, mean, -100, options.label_smoothing)?;
         let (mut total, mut distillation) = (loss.shallow_clone(), 0.0);
         if subnetwork == Subnetwork::Distil {
-            let statistics = if settling { Statistics::Running } else { Statistics::OfBatchOnly };
-            let taught = soft_cross_entropy(&net.forward(&images, &drawn()?, statistics)?, &logits)?;
+            let student = net.forward(&images, &drawn()?, pass(Statistics::OfBatchOnly))?;
+            let taught = soft_cross_entropy(&student, &logits)?;
             distillation = taught.f_double_value(&[])?;
             total = total.f_add(&taught)?;
         }
