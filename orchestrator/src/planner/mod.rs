@@ -6,6 +6,7 @@
 mod balanced;
 mod draft;
 mod file;
+pub mod snapshot;
 
 pub use balanced::balanced;
 pub use draft::{Draft, DraftError, LinkMap, LinkMapError};
