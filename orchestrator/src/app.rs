@@ -25,6 +25,7 @@ use crate::cluster::SessionId;
 use crate::gateway::messages::{Drain, RequestFailed};
 use crate::gateway::oip::{self, ModelInfo};
 use crate::gateway::{Admission, GatewayActor, GatewayBackend, GatewayParts, ReplyInbound};
+use crate::layers::LayerServer;
 use crate::metrics::Metrics;
 use crate::planner::LinkMap;
 use crate::session::WorkerSession;
@@ -46,6 +47,8 @@ pub struct Config {
     pub network: NetworkSpec,
     /// Digest of each layer's weights.
     pub weights: Vec<Digest>,
+    /// Where workers that lack a layer get it from.
+    pub layers: LayerServer,
     /// Where plans come from.
     pub source: PlanSource,
     /// Workers to wait for before the first plan.
@@ -158,7 +161,13 @@ impl Orchestrator {
             metrics: metrics.clone(),
             admitted: Admitted::default(),
         };
-        actix_rt::spawn(accept(transport.clone(), supervisor.clone(), replies, metrics.clone()));
+        actix_rt::spawn(accept(
+            transport.clone(),
+            supervisor.clone(),
+            replies,
+            config.layers,
+            metrics.clone(),
+        ));
 
         let backend = GatewayBackend {
             gateway: gateway.clone(),
@@ -233,12 +242,13 @@ async fn accept(
     transport: Transport,
     supervisor: Addr<Supervisor>,
     replies: ReplyInbound,
+    layers: LayerServer,
     metrics: Arc<Metrics>,
 ) {
     let sessions = Rc::new(AtomicU64::new(0));
     while let Some(incoming) = transport.accept().await {
         let (supervisor, replies, metrics) = (supervisor.clone(), replies.clone(), metrics.clone());
-        let sessions = sessions.clone();
+        let (sessions, layers) = (sessions.clone(), layers.clone());
         actix_rt::spawn(async move {
             let remote = incoming.remote();
             let peer = match incoming.establish().await {
@@ -250,6 +260,7 @@ async fn accept(
             };
             match peer.protocol {
                 Protocol::Data => replies.serve(peer).await,
+                Protocol::Weights => layers.serve(peer).await,
                 Protocol::Control => {
                     let id = SessionId(sessions.fetch_add(1, Ordering::Relaxed));
                     let name = peer.peer.clone();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use weir_orchestrator::app::{Config, Orchestrator};
+use weir_orchestrator::layers::LayerServer;
 use weir_orchestrator::planner::{LinkMap, PlanFile};
 use weir_orchestrator::supervisor::PlanSource;
 use weir_shared::arch::Arch;
@@ -25,7 +26,7 @@ struct Args {
     /// The network that is served, such as resnet20 or resnet50.
     #[arg(long, env = "WEIR_ARCH", value_name = "NAME")]
     arch: Arch,
-    /// Checkpoint (safetensors); workers must hold the same one.
+    /// Checkpoint (safetensors). Workers hold the same one, or fetch the layers that they need from here.
     #[arg(long, env = "WEIR_WEIGHTS", value_name = "FILE")]
     weights: PathBuf,
     /// UDP address for workers.
@@ -113,6 +114,7 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         }
         None => LinkMap::default(),
     };
+    let weights = manifest(&checkpoint, network)?.digests();
     Ok(Config {
         identity,
         listen: args.listen,
@@ -120,7 +122,8 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         http: args.http,
         admin: args.admin,
         network,
-        weights: manifest(&checkpoint, network)?.digests(),
+        layers: LayerServer::new(checkpoint, network, &weights),
+        weights,
         source,
         first_workers: args.workers,
         links,

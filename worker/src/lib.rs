@@ -21,3 +21,4 @@ pub mod plans;
 pub mod resnet;
 pub mod stage;
 pub mod study;
+pub mod weights;

@@ -1,23 +1,22 @@
-//! Loads stages from the worker's own checkpoint file, verified against the digests that the plan carries.
+//! Loads stages from wherever their layers are ([`crate::weights`]), by the digests that the plan carries.
 //!
 //! A plan that keeps this worker's layers where they are costs no load: the last stages are kept for as long as
 //! a live plan holds them.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use weir_shared::chain;
 use weir_shared::plan::{Plan, StageIndex, StageProgram, StageWeights};
-use weir_shared::weights::Checkpoint;
 use weir_shared::wire::control::Loaded;
 
-use crate::resnet::{Expected, StageNetwork, threads};
+use crate::resnet::{StageNetwork, threads};
 use crate::stage::{Compute, ComputeFailed, LoadStage};
+use crate::weights::{Library, LibraryError, Sources};
 
-/// Reads stages from one file.
-pub struct CheckpointLoader {
-    weights: PathBuf,
+/// Makes stages of the layers of a library.
+pub struct StageLoader {
+    library: Library,
     known: Mutex<Vec<(StageWeights, Weak<Mutex<StageNetwork>>)>>,
 }
 
@@ -28,10 +27,10 @@ struct LoadedStage {
     loaded: Loaded,
 }
 
-impl CheckpointLoader {
-    /// Stages will be read from `weights`. The file is opened at each load, so it may be replaced.
-    pub const fn new(weights: PathBuf) -> Self {
-        Self { weights, known: Mutex::new(Vec::new()) }
+impl StageLoader {
+    /// Layers will be looked for in `sources`.
+    pub const fn new(sources: Sources) -> Self {
+        Self { library: Library::new(sources), known: Mutex::new(Vec::new()) }
     }
 
     fn network(&self, plan: &Plan, wanted: StageWeights) -> Result<Arc<Mutex<StageNetwork>>, String> {
@@ -42,22 +41,18 @@ impl CheckpointLoader {
         if let Some(network) = held {
             return Ok(network);
         }
-        let checkpoint = Checkpoint::open(&self.weights).map_err(|error| chain(&error))?;
-        let draft = plan.draft();
-        let loaded = StageNetwork::load_expecting(
-            &checkpoint,
-            &draft.network.network(),
-            wanted.layers.clone(),
-            wanted.batch_norm,
-            Expected::Digests(&draft.weights),
-        );
+        let described = plan.draft().network.network();
+        let mut visit = self.library.visit(plan, &described).map_err(|error: LibraryError| chain(&error))?;
+        let loaded = StageNetwork::from_layers(&described, wanted.layers.clone(), wanted.batch_norm, |id| {
+            Ok(visit.layer(id)?)
+        });
         let network = Arc::new(Mutex::new(loaded.map_err(|error| chain(&error))?));
         known.push((wanted, Arc::downgrade(&network)));
         Ok(network)
     }
 }
 
-impl LoadStage for CheckpointLoader {
+impl LoadStage for StageLoader {
     fn load(&self, plan: &Plan, stage: StageIndex) -> Result<Arc<dyn Compute>, String> {
         let network = self.network(plan, plan.stage_weights(stage))?;
         let program = plan.program(stage);

@@ -43,7 +43,8 @@ fn other_weights_than_the_plan_was_made_for_are_named_with_the_remedy() {
         let layer = usize::from(cluster.reference.before("layer1.2.conv2"));
         let other = Digest::of(b"other weights");
         let file = cluster.reference.weights.display().to_string();
-        let expect = ["layer1.2.conv2", &file, &other.to_string(), "the orchestrator's manifest"];
+        let expect =
+            ["layer1.2.conv2", &file, &other.to_string(), "the checkpoint that the orchestrator serves"];
         check_refused((&cluster, &live), |draft| draft.weights[layer] = other, &expect).await;
         // A worker checks its own stage; what others hold is not its business.
         let mut draft = cluster.draft(&[12], &ActiveSet::full());

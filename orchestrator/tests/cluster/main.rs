@@ -7,3 +7,4 @@ mod faults;
 mod serving;
 mod strangers;
 mod support;
+mod weights;

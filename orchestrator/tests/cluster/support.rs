@@ -199,11 +199,19 @@ impl Cluster<'_> {
         self.spawn_worker(name, self.worker_command(&certs, weights));
     }
 
+    /// Starts a worker that fetches what its checkpoint, if it has one, lacks.
+    pub fn start_worker_fetching(&mut self, name: &str, weights: Option<&Path>, cache: &Path) {
+        let certs = self.site.certificates(Role::Worker, name);
+        let mut command = self.worker_command_on(free_address(), &certs, weights);
+        command.arg("--cache").arg(cache);
+        self.spawn_worker(name, command);
+    }
+
     /// Starts a worker that listens on `ip` and states no other address.
     pub fn start_worker_on(&mut self, ip: &str, name: &str) {
         let certs = self.site.certificates(Role::Worker, name);
         let listen = SocketAddr::new(ip.parse().unwrap(), free_address().port());
-        self.spawn_worker(name, self.worker_command_on(listen, &certs, &self.site.weights()));
+        self.spawn_worker(name, self.worker_command_on(listen, &certs, Some(&self.site.weights())));
     }
 
     fn spawn_worker(&mut self, name: &str, mut command: Command) {
@@ -213,13 +221,16 @@ impl Cluster<'_> {
     }
 
     pub fn worker_command(&self, certs: &Path, weights: &Path) -> Command {
-        self.worker_command_on(free_address(), certs, weights)
+        self.worker_command_on(free_address(), certs, Some(weights))
     }
 
-    fn worker_command_on(&self, listen: SocketAddr, certs: &Path, weights: &Path) -> Command {
+    fn worker_command_on(&self, listen: SocketAddr, certs: &Path, weights: Option<&Path>) -> Command {
         let mut command = Command::new(worker_binary());
         let (listen, admin) = (listen.to_string(), free_address().to_string());
-        command.arg("serve").arg("--certs").arg(certs).arg("--weights").arg(weights);
+        command.arg("serve").arg("--certs").arg(certs);
+        if let Some(weights) = weights {
+            command.arg("--weights").arg(weights);
+        }
         command.args(["--orchestrator", &self.quic.to_string(), "--listen", &listen, "--admin", &admin]);
         command
     }

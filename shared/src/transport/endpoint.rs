@@ -25,6 +25,8 @@ pub enum Protocol {
     Control,
     /// Activations flow from the dialling side to the accepting one.
     Data,
+    /// Layers' weights flow from the orchestrator to the worker that asks for them ([`super::layers`]).
+    Weights,
 }
 
 /// Reasons for closing a connection, as QUIC application error codes.
@@ -50,6 +52,7 @@ pub struct Transport {
     name: PeerName,
     control: quinn::ClientConfig,
     data: quinn::ClientConfig,
+    weights: quinn::ClientConfig,
     handshakes: Arc<Semaphore>,
 }
 
@@ -148,12 +151,13 @@ pub enum AcceptError {
 }
 
 impl Protocol {
-    pub(super) const ALL: [Self; 2] = [Self::Control, Self::Data];
+    pub(super) const ALL: [Self; 3] = [Self::Control, Self::Data, Self::Weights];
 
     pub(super) const fn alpn(self) -> &'static [u8] {
         match self {
             Self::Control => b"weir-control",
             Self::Data => b"weir-data",
+            Self::Weights => b"weir-weights",
         }
     }
 }
@@ -174,12 +178,13 @@ impl Transport {
             config.transport_config(transport.clone());
             Ok::<_, BindError>(config)
         };
-        let (control, data) = (client(Protocol::Control)?, client(Protocol::Data)?);
+        let [control, data, weights] = [Protocol::Control, Protocol::Data, Protocol::Weights].map(client);
         let runtime = Arc::new(TokioRuntime);
         let endpoint = quinn::Endpoint::new(endpoint_config(identity), Some(server), socket, runtime);
         let endpoint = endpoint.map_err(failed)?;
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-        Ok(Self { endpoint, name: identity.name().clone(), control, data, handshakes })
+        let (control, data, weights) = (control?, data?, weights?);
+        Ok(Self { endpoint, name: identity.name().clone(), control, data, weights, handshakes })
     }
 
     /// This process's own name.
@@ -205,6 +210,7 @@ impl Transport {
         let config = match protocol {
             Protocol::Control => self.control.clone(),
             Protocol::Data => self.data.clone(),
+            Protocol::Weights => self.weights.clone(),
         };
         let dialled = self.endpoint.connect_with(config, address, &peer.dns_name());
         let connecting =

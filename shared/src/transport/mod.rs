@@ -10,6 +10,7 @@ mod authority;
 mod endpoint;
 mod framed;
 mod identity;
+pub mod layers;
 mod link;
 mod links;
 mod settings;

@@ -61,6 +61,29 @@ impl LayerTensors {
         hasher.finish()
     }
 
+    /// Bytes that `layer` takes, as [`to_bytes`](Self::to_bytes) writes it.
+    pub fn bytes_of(network: &Network, layer: LayerKind) -> usize {
+        let numbers = network.parameters(layer).iter().map(Parameter::elements).sum::<u64>();
+        numbers as usize * size_of::<f32>()
+    }
+
+    /// The numbers of all tensors in the order of [`Network::parameters`], as f32, little-endian.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let numbers = self.tensors.iter().flat_map(|(_, numbers)| numbers);
+        numbers.flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote of `layer`; nothing if the length is another.
+    pub fn from_bytes(network: &Network, layer: LayerKind, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != Self::bytes_of(network, layer) {
+            return None;
+        }
+        let mut numbers =
+            bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+        let take = |parameter: &Parameter| numbers.by_ref().take(parameter.elements() as usize).collect();
+        Some(Self::make(network, layer, take))
+    }
+
     /// Bytes of all tensors as f32.
     pub fn bytes(&self) -> u64 {
         self.tensors.iter().map(|(_, numbers)| size_of_val(numbers.as_slice()) as u64).sum()
@@ -114,6 +137,17 @@ mod tests {
             bytes.extend(vec![0; 4 * shape.iter().product::<u64>() as usize]);
         }
         assert_eq!(head_of_zeros(|_| ()).digest(), Digest::of(&bytes));
+    }
+
+    #[test]
+    fn bytes_bring_a_layer_to_another_machine() {
+        let network = Arch::ResNet20.network();
+        let layer = head_of_zeros(|numbers| numbers[3] = 1.5);
+        let bytes = layer.to_bytes();
+        let read = LayerTensors::from_bytes(&network, LayerKind::Head, &bytes).unwrap();
+        assert_eq!(read.digest(), layer.digest());
+        assert!(LayerTensors::from_bytes(&network, LayerKind::Head, &bytes[1..]).is_none());
+        assert!(LayerTensors::from_bytes(&network, LayerKind::Stem, &bytes).is_none());
     }
 
     #[test]

@@ -11,8 +11,9 @@ use weir_shared::logging::{self, LogFormat};
 use weir_shared::transport::{Congestion, Identity, Settings};
 
 use crate::app::{Config, Worker};
-use crate::loader::{CheckpointLoader, prepare_thread};
+use crate::loader::{StageLoader, prepare_thread};
 use crate::resnet::threads;
+use crate::weights::{Remote, Sources, Store};
 
 /// Arguments of `serve`. Each can be given as an environment variable too.
 #[derive(Debug, clap::Args)]
@@ -20,9 +21,12 @@ pub struct Args {
     /// Folder with ca.crt, tls.crt and tls.key; the certificate's name is the worker's name.
     #[arg(long, env = "WEIR_CERTS", value_name = "DIR")]
     certs: PathBuf,
-    /// Checkpoint (safetensors) from which stages are loaded.
-    #[arg(long, env = "WEIR_WEIGHTS", value_name = "FILE")]
-    weights: PathBuf,
+    /// Checkpoint (safetensors) from which stages are loaded. Without it, layers are fetched from the orchestrator.
+    #[arg(long, env = "WEIR_WEIGHTS", value_name = "FILE", required_unless_present = "cache")]
+    weights: Option<PathBuf>,
+    /// Folder for layers fetched from the orchestrator; with it, a layer that --weights lacks is fetched.
+    #[arg(long, env = "WEIR_CACHE", value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// The orchestrator, as host:port (UDP).
     #[arg(long, env = "WEIR_ORCHESTRATOR", value_name = "HOST:PORT", default_value = "127.0.0.1:7600")]
     orchestrator: String,
@@ -55,19 +59,30 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     threads::configure(args.threads)?;
     let identity = Identity::load(&args.certs)?;
     let threads = args.threads;
+    let orchestrator = PeerName::new(Role::Orchestrator, &args.orchestrator_name)?;
+    let settings = Settings { congestion: args.congestion };
+    if let Some(weights) = &args.weights {
+        // A missing file should be said now, not when the first plan comes.
+        weir_shared::weights::Checkpoint::open(weights)?;
+    }
+    let store = args.cache.as_deref().map(Store::open).transpose()?;
+    let remote = store.is_some().then(|| Remote {
+        certs: args.certs.clone(),
+        settings,
+        orchestrator: orchestrator.clone(),
+        address: args.orchestrator.clone(),
+    });
     let config = Config {
         identity,
         listen: args.listen,
         advertise: args.advertise,
-        orchestrator: PeerName::new(Role::Orchestrator, &args.orchestrator_name)?,
+        orchestrator,
         orchestrator_address: args.orchestrator.clone(),
         admin: args.admin,
         threads: u16::try_from(threads.get()).context("--threads is too large")?,
-        transport: Settings { congestion: args.congestion },
-        loader: Arc::new(CheckpointLoader::new(args.weights.clone())),
+        transport: settings,
+        loader: Arc::new(StageLoader::new(Sources { checkpoint: args.weights.clone(), store, remote })),
     };
-    // A missing file should be said now, not when the first plan comes.
-    weir_shared::weights::Checkpoint::open(&args.weights)?;
     actix_rt::System::new().block_on(async move {
         let worker = Worker::start(config, move || prepare_thread(threads))?;
         let failed = tokio::select! {

@@ -22,7 +22,7 @@ pub mod timing;
 mod unit;
 pub mod whole;
 
-pub use load::{Expected, LoadError, StageNetwork};
+pub use load::{LoadError, StageNetwork};
 pub use prefix::{SharedProgram, Variant};
 pub use run::ComputeError;
 pub use whole::WholeNetwork;

@@ -25,10 +25,11 @@ use weir_shared::plan::{
 use weir_shared::plan::{Dataflow, Node, StageProgram, plan::BatchNorm};
 use weir_shared::transport::Protocol;
 use weir_shared::wire::control::{LinkReport, Loaded, Report, RequestFailure};
-use weir_worker::loader::{CheckpointLoader, prepare_thread};
+use weir_worker::loader::{StageLoader, prepare_thread};
 use weir_worker::pipeline::{Parts, Pipeline};
 use weir_worker::resnet::threads;
 use weir_worker::stage::{ConnectPlan, GetReport, PreparePlan, RetirePlan};
+use weir_worker::weights::Sources;
 
 pub use gateway::Gateway;
 pub use peers::{Dialled, Peers};
@@ -72,7 +73,10 @@ impl Cluster {
             identity: self.peers.identity(&id.peer()),
             listen: peers::ANY_PORT,
             transport: Default::default(),
-            loader: Arc::new(CheckpointLoader::new(self.reference.weights.clone())),
+            loader: Arc::new(StageLoader::new(Sources {
+                checkpoint: Some(self.reference.weights.clone()),
+                ..Sources::default()
+            })),
             failures: Arc::new(move |failure: RequestFailure| heard.heard(failure)),
         };
         let worker = Pipeline::start(parts, || prepare_thread(THREADS)).unwrap();

@@ -181,13 +181,7 @@ impl TrainNet {
     }
 
     /// He et al. 2015, Eq. 1: `y = relu(F(x) + S(x))`, or relu of the one that is active.
-    fn block(
-        &self,
-        x: Tensor,
-        block: &Block,
-        active: &ActiveSet,
-        pass: Pass,
-    ) -> Result<Tensor, TchError> {
+    fn block(&self, x: Tensor, block: &Block, active: &ActiveSet, pass: Pass) -> Result<Tensor, TchError> {
         if !active.branch(block.id) {
             return match &block.shortcut {
                 // x is behind a relu already.
