@@ -14,6 +14,7 @@ pub mod clock;
 pub mod cluster;
 pub mod demo;
 pub mod gateway;
+pub mod journal;
 pub mod layers;
 pub mod metrics;
 pub mod planner;
