@@ -1,6 +1,10 @@
 //! Numbers to bytes and back, in each [`Encoding`]. All byte orders are little-endian.
 //!
-//! On a little-endian machine f32 needs no work: [`f32_bytes`] views the numbers as they lie in memory.
+//! On a little-endian machine f32 needs no work: [`f32_bytes`] views the numbers as they lie in memory. What the bytes
+//! are is defined number by number in [`plain`]; here the same is computed many numbers at once, to the same bits.
+
+mod int8;
+pub mod plain;
 
 use std::borrow::Cow;
 
@@ -35,9 +39,6 @@ pub enum CodecError {
     },
 }
 
-/// Steps between the smallest and the largest number of a channel.
-const INT8_STEPS: f32 = 255.0;
-
 /// Writes `batch` samples of `shape`. For f32 on a little-endian machine nothing is copied.
 ///
 /// Numbers that are not finite cannot be written as int8; they become the nearest end of their channel's range, and
@@ -46,12 +47,13 @@ pub fn encode(encoding: Encoding, values: &[f32], shape: Shape) -> Cow<'_, [u8]>
     match encoding {
         Encoding::F32 => f32_bytes(values),
         Encoding::F16 => {
+            // The crate `half` uses the processor's own conversion where there is one.
             let mut bits = vec![0u16; values.len()];
             bits.reinterpret_cast_mut::<f16>().convert_from_f32_slice(values);
             bits.iter_mut().for_each(|b| *b = b.to_le());
             Cow::Owned(bytemuck::cast_slice(&bits).to_vec())
         }
-        Encoding::Int8 => Cow::Owned(encode_int8(values, shape)),
+        Encoding::Int8 => Cow::Owned(int8::encode(values, shape)),
     }
 }
 
@@ -76,7 +78,7 @@ pub fn decode(encoding: Encoding, bytes: &[u8], shape: Shape, batch: usize) -> R
             bits.reinterpret_cast::<f16>().convert_to_f32_slice(&mut values);
             Ok(values)
         }
-        Encoding::Int8 => decode_int8(bytes, shape),
+        Encoding::Int8 => int8::decode(bytes, shape),
     }
 }
 
@@ -101,38 +103,6 @@ pub fn checksum(payload: &[u8]) -> u32 {
     crc32fast::hash(payload)
 }
 
-/// Per channel of each sample: minimum and scale as f32, then one byte a number.
-fn encode_int8(values: &[f32], shape: Shape) -> Vec<u8> {
-    let plane = shape.plane().max(1);
-    let mut bytes = Vec::with_capacity(values.len() + values.len() / plane * 8);
-    for channel in values.chunks_exact(plane) {
-        let finite = channel.iter().copied().filter(|value| value.is_finite());
-        let (low, high) = finite.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
-        let (low, scale) = if low <= high { (low, high / INT8_STEPS - low / INT8_STEPS) } else { (0.0, 0.0) };
-        bytes.extend_from_slice(&low.to_le_bytes());
-        bytes.extend_from_slice(&scale.to_le_bytes());
-        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-        // A float-to-integer cast saturates and maps NaN to 0.
-        bytes.extend(channel.iter().map(|value| ((value - low) * inverse).round() as u8));
-    }
-    bytes
-}
-
-fn decode_int8(bytes: &[u8], shape: Shape) -> Result<Vec<f32>, CodecError> {
-    let plane = shape.plane();
-    let mut values = Vec::with_capacity(bytes.len());
-    for (channel, written) in bytes.chunks_exact(plane + 8).enumerate() {
-        let (range, steps) = written.split_at(8);
-        let word = |at: usize| f32::from_le_bytes([range[at], range[at + 1], range[at + 2], range[at + 3]]);
-        let (low, scale) = (word(0), word(4));
-        if !low.is_finite() || !scale.is_finite() {
-            return Err(CodecError::Range { channel });
-        }
-        values.extend(steps.iter().map(|&step| low + scale * f32::from(step)));
-    }
-    Ok(values)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -146,6 +116,20 @@ mod tests {
         let batch = values.len() / SHAPE.elements();
         assert_eq!(bytes.len(), encoding.payload_bytes(SHAPE, batch));
         decode(encoding, &bytes, SHAPE, batch).unwrap()
+    }
+
+    /// The fast way and the plain one agree to the bit, there and back.
+    fn check_definition(values: &[f32], shape: Shape) {
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        for encoding in Encoding::ALL {
+            let written = encode(encoding, values, shape).into_owned();
+            assert_eq!(written, plain::encode(encoding, values, shape), "{encoding} {values:?}");
+            let read = decode(encoding, &written, shape, values.len() / shape.elements());
+            match plain::decode(encoding, &written, shape) {
+                Some(plain) => assert_eq!(bits(read.unwrap()), bits(plain), "{encoding} {values:?}"),
+                None => assert!(read.is_err()),
+            }
+        }
     }
 
     proptest! {
@@ -175,6 +159,22 @@ mod tests {
         }
 
         #[test]
+        fn bytes_are_those_of_the_definition(
+            // Any bits: also infinite, not a number, denormal; and few values, so that ties and constants come up.
+            values in prop_oneof![
+                proptest::collection::vec(any::<u32>().prop_map(f32::from_bits), 120),
+                proptest::collection::vec((-8i8..8).prop_map(|n| f32::from(n) / 2.0), 120),
+                proptest::collection::vec(prop_oneof![
+                    Just(0.0), Just(-0.0), Just(1.0f32), Just(f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY),
+                    Just(f32::MAX), Just(f32::MIN), Just(f32::MIN_POSITIVE), Just(1e-45),
+                ], 120),
+            ],
+            plane in prop_oneof![Just((1, 1)), Just((4, 5)), Just((4, 15)), Just((1, 40))],
+        ) {
+            check_definition(&values, Shape::new(120 / (plane.0 * plane.1), plane.0, plane.1));
+        }
+
+        #[test]
         fn hostile_payloads_are_refused_not_fatal(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             for encoding in Encoding::ALL {
                 let _ = decode(encoding, &bytes, SHAPE, 2);
@@ -189,6 +189,20 @@ mod tests {
         let mut relu = [0.0f32; 30];
         relu[4] = 3.0;
         assert_eq!(round_trip(Encoding::Int8, &relu)[..4], relu[..4]);
+    }
+
+    #[test]
+    fn every_step_of_a_channel_is_rounded_as_defined() {
+        // 65,536 numbers, among them every half step and its neighbours: 0 and 255 are the ends of the range.
+        let steps = (0..=255u16).flat_map(|step| {
+            let half = f32::from(step) + 0.5;
+            [f32::from(step), half.next_down(), half.min(255.0), half.next_up().min(255.0)]
+        });
+        let values: Vec<f32> = steps.cycle().take(65_536).collect();
+        check_definition(&values, Shape::new(1, 256, 256));
+        check_definition(&values, Shape::new(16, 64, 64));
+        // No whole number of lanes.
+        check_definition(&values[..3_001], Shape::new(1, 1, 3_001));
     }
 
     #[test]
