@@ -102,11 +102,33 @@ fn a_profile_is_true_and_a_kill_changes_nothing() {
     assert!(document.sets.iter().all(|set| matches!(profile.loss(&set.active), Loss::Measured { .. })));
     check_eval_agrees(document);
 
+    check_compare(&straight);
+
     let page = std::fs::read_to_string(html).unwrap();
     assert!(
         page.contains("<svg") && page.contains("prefers-color-scheme") && !page.contains("http"),
         "self-contained"
     );
+}
+
+/// Profiles stand beside each other as a table, each in a column of its name.
+fn check_compare(profile: &Path) {
+    let named = format!("resilient={}", profile.display());
+    let mut process = Command::new(env!("CARGO_BIN_EXE_weir-worker"));
+    process.arg("compare").arg(profile).arg(named).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let table = run(process);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines[..2], ["| | net | resilient |", "|---|---|---|"]);
+    assert!(lines.iter().all(|line| line.matches('|').count() == 4), "{table}");
+    let has = |part: &str| lines.iter().any(|line| line.contains(part) && !line.contains("not measured"));
+    assert!(
+        has("everything active") && has("MACs dropped at ≤ 1.0") && has("shortcuts off together"),
+        "{table}"
+    );
+    assert!(has("int8 at one cut") && has("one residual branch off"), "{table}");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_weir-worker"));
+    process.arg("compare").arg(weights()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    assert!(refused(process).contains("can not be used"));
 }
 
 #[test]
@@ -118,6 +140,13 @@ fn mistakes_are_explained_and_lose_nothing() {
     let left = std::fs::read(state(&out)).unwrap();
     assert!(refused(study(&out, &["--data-seed", "9"])).contains("other images"));
     assert!(std::fs::read(state(&out)).unwrap() == left, "a refused study changes nothing");
+    // No file may grow at all: to a process, that is a full disk.
+    let (whole, mut full) = (study(&out, &[]), Command::new("bash"));
+    full.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "bash"]).arg(whole.get_program());
+    full.args(whole.get_args()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let said = refused(full);
+    assert!(said.contains("cannot write") && said.contains("free space"), "{said}");
+    assert!(std::fs::read(state(&out)).unwrap() == left, "what was measured before survives a full disk");
     std::fs::write(state(&out), &left[..left.len() / 2]).unwrap();
     assert!(refused(study(&out, &[])).contains("damaged"));
     let nowhere = folder.path().join("absent/net.profile.json");

@@ -1,6 +1,8 @@
 //! The commands of `weir-worker`: arguments, and nothing that computes.
 
 mod arguments;
+mod compare;
+mod curves;
 mod eval;
 mod init;
 mod profile;
@@ -33,6 +35,10 @@ enum Command {
     Train(train::Args),
     /// Measure what every connection of a network is worth, and write its accuracy profile.
     Study(study::Args),
+    /// Set accuracy profiles beside each other, as a table in Markdown.
+    Compare(compare::Args),
+    /// Draw the log of a training run.
+    Curves(curves::Args),
     /// Write a checkpoint with seeded random weights, for tests and measurements.
     Init(init::Args),
     /// Measure what the weights of some layers cost in memory.
@@ -48,6 +54,8 @@ impl Cli {
             Command::Profile(args) => profile::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Study(args) => study::run(&args),
+            Command::Compare(args) => compare::run(&args),
+            Command::Curves(args) => curves::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Weigh(args) => weigh::run(&args),
         };

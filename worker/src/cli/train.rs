@@ -22,7 +22,7 @@ pub(super) struct Args {
     arch: Arch,
     #[command(flatten)]
     data: DataArgs,
-    /// Where the network goes (safetensors); manifest, log and state are put beside it.
+    /// Where the network goes (safetensors); manifest, log, its curves and the state are put beside it.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Passes over the training images.

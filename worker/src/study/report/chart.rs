@@ -6,7 +6,7 @@ use weir_shared::plan::{ActiveSet, Connection, Encoding};
 use weir_shared::profile::schema::Among;
 use weir_shared::profile::{Document, EncodingResult, Kind, Profile, SetResult};
 
-use super::svg::{Caption, Scale, Shape, WIDTH, axes, escape, figure, key, mark};
+use crate::study::drawing::svg::{Caption, Scale, Shape, WIDTH, axes, escape, figure, key, mark};
 use crate::study::survey::run::HOPELESS_POINTS;
 
 /// How much of the losses a drawing shows.

@@ -1,15 +1,16 @@
 //! The profile as a page for people: one HTML file with its drawings in it and nothing to download.
 //!
-//! [`html`] puts the page together, `chart` draws, `table` lists, `style` is how it looks on paper white and at
-//! night, on a wide screen and on a phone.
+//! [`html`] puts the page together, `chart` draws, `table` lists, [`compare`] sets profiles beside each other as
+//! Markdown.
 
 mod chart;
-mod style;
-mod svg;
+pub mod compare;
 mod table;
 
 use weir_shared::profile::schema::Among;
 use weir_shared::profile::{Profile, SetResult};
+
+use super::drawing::{page, svg};
 
 /// Losses on the validation split, in points, for which the best sets are told.
 pub const LIMITS: [f64; 5] = [0.3, 1.0, 3.0, 5.0, 10.0];
@@ -77,14 +78,5 @@ pub fn html(profile: &Profile) -> String {
         table::sets(profile),
         table::provenance(profile),
     ];
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{title}</title>\n<style>{}</style></head>\n<body><main>\n<h1>{title}</h1>\n<p>{lead}</p>\n\
-         <div class=\"charts\">\n{}\n</div>\n{}\n</main></body></html>\n",
-        style::CSS,
-        charts.join("\n"),
-        tables.join("\n"),
-    )
+    page(&title, &lead, &charts, &tables.join("\n"))
 }

@@ -6,7 +6,7 @@ use weir_shared::plan::{ActiveSet, Encoding};
 use weir_shared::profile::schema::Among;
 use weir_shared::profile::{ErrorSummary, Profile, Score, SetResult};
 
-use super::svg::escape;
+use crate::study::drawing::svg::escape;
 
 /// A table with headings; the column of names is the first.
 fn table(headings: &[&str], rows: &[Vec<String>]) -> String {

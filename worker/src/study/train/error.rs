@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use weir_shared::arch::{Shape, SpecError};
+use weir_shared::arch::SpecError;
 use weir_shared::plan::ActiveSetError;
 use weir_shared::weights::{CheckpointError, ManifestError, WriteError};
 
@@ -33,13 +33,8 @@ pub enum TrainError {
     /// There is nothing to validate with.
     #[error("there is no validation image; raise --validation")]
     NoValidation,
-    /// Images and network do not fit.
-    #[error(
-        "images of {0} are too small for this family of networks; take one of the CIFAR family, such as resnet20"
-    )]
-    ImageSize(Shape),
     /// No such network.
-    #[error("no such network can be trained")]
+    #[error("no such network can be trained; images of a folder take their size from --image-side")]
     Spec(#[from] SpecError),
     /// `--device cuda` without one.
     #[error("this libtorch sees no CUDA device; use --device cpu, or install a CUDA build of libtorch")]
@@ -73,6 +68,14 @@ pub enum TrainError {
     /// The state can not be read.
     #[error("{} is not a training state or is damaged; begin anew with --resume never", .0.display())]
     DamagedState(PathBuf),
+    /// A file is no log.
+    #[error("{} is no log of weir-worker train, or is damaged: see line {line}", path.display())]
+    NoLog {
+        /// The file.
+        path: PathBuf,
+        /// The first line that is wrong, from 1.
+        line: usize,
+    },
     /// A file can not be read or written.
     #[error("cannot {action} {}; check the folder and the free space (an earlier file is untouched)", path.display())]
     File {

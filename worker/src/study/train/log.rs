@@ -34,6 +34,31 @@ pub struct Row {
     pub seconds: f64,
 }
 
+/// A row as it is read back: what the curves of a run are drawn from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// As in [`Row`].
+    pub epoch: u32,
+    /// As in [`Row`].
+    pub steps: u64,
+    /// As in [`Row`].
+    pub learning_rate: f64,
+    /// As in [`Row`].
+    pub loss: f64,
+    /// As in [`Row`]: the distillation loss.
+    pub distillation: f64,
+    /// Share of training images that were right.
+    pub train_accuracy: f64,
+    /// Share of validation images that the whole network has right.
+    pub validation_accuracy: f64,
+    /// Both ends of its 95 % interval.
+    pub interval: [f64; 2],
+    /// Mean share that random sub-networks have right.
+    pub subnetwork_accuracy: f64,
+    /// Time of the pass.
+    pub seconds: f64,
+}
+
 /// Where the log of a run to `output` lies: `<output>.log.csv`.
 pub fn beside(output: &Path) -> PathBuf {
     let mut name = OsString::from(output);
@@ -90,6 +115,55 @@ pub fn append(path: &Path, row: &Row) -> Result<(), TrainError> {
     written.map_err(|source| TrainError::File { action: "write", path: path.to_owned(), source })
 }
 
+/// Reads a log; a last line that is half-written is left out.
+///
+/// # Errors
+/// If there is none, or the file is something else.
+pub fn read(path: &Path) -> Result<Vec<Point>, TrainError> {
+    let failed = |source| TrainError::File { action: "read", path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let no_log = |line| TrainError::NoLog { path: path.to_owned(), line };
+    let mut lines = text.split_inclusive('\n').enumerate();
+    if lines.next().is_none_or(|(_, line)| line.trim_end() != HEADER) {
+        return Err(no_log(1));
+    }
+    let whole = lines.filter(|(_, line)| line.ends_with('\n'));
+    whole.map(|(index, line)| point(line.trim_end()).ok_or_else(|| no_log(index + 1))).collect()
+}
+
+fn point(line: &str) -> Option<Point> {
+    let fields: Vec<f64> = line.split(',').map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    let [
+        epoch,
+        steps,
+        learning_rate,
+        loss,
+        distillation,
+        train_accuracy,
+        validation_accuracy,
+        low,
+        high,
+        subnetwork_accuracy,
+        seconds,
+    ] = fields[..]
+    else {
+        return None;
+    };
+    let (epoch, steps, interval) = (epoch as u32, steps as u64, [low, high]);
+    Some(Point {
+        epoch,
+        steps,
+        learning_rate,
+        loss,
+        distillation,
+        train_accuracy,
+        validation_accuracy,
+        interval,
+        subnetwork_accuracy,
+        seconds,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +197,14 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let epochs: Vec<&str> = text.lines().map(|line| &line[..1]).collect();
         assert_eq!(epochs, ["e", "1", "2", "3"]);
+        let last = read(&path).unwrap()[2];
+        assert_eq!((last.epoch, last.loss, last.subnetwork_accuracy, last.seconds), (3, 1.0, 0.4, 1.0));
+
+        std::fs::write(&path, text.replace("3,10,", "3,ten,")).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("line 4"));
+        std::fs::write(&path, &text[..text.len() - 3]).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 2, "a half-written line is left out");
+        std::fs::write(&path, "name,age\n").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("no log of weir-worker train"));
     }
 }

@@ -6,13 +6,14 @@
 //! fixed, so that both learn with the one set that is served. What else was tried stands in `models/README.md`.
 //!
 //! Reading order: [`options`], [`schedule`], [`resilience`], [`augment`], [`net`] (the forward pass), [`optimise`]
-//! (the update), [`state`] (resuming), [`log`], [`run`].
+//! (the update), [`state`] (resuming), [`log`], [`curves`] (the log, drawn), [`run`].
 //!
 //! Always true: every random choice is a pure function of the seed and of a counter ([`random`]), never of what
 //! was drawn before. So a run that was killed and resumed makes the same network, bit for bit, as one that was
 //! not, on the same processor and with the same number of threads. (Not promised on a GPU.)
 
 pub mod augment;
+pub mod curves;
 mod error;
 pub mod judge;
 pub mod log;

@@ -14,6 +14,7 @@ use crate::study::interval::wilson;
 use crate::study::progress;
 
 use super::augment::Augment;
+use super::curves;
 use super::judge::{self, Report};
 use super::log::{self, Row};
 use super::net::{Pass, Statistics};
@@ -41,7 +42,7 @@ pub struct Material<'a> {
     pub augment: Augment,
 }
 
-/// Trains a network and writes it to `output`, with its manifest and its log beside it.
+/// Trains a network and writes it to `output`, with its manifest, its log and the log's curves beside it.
 ///
 /// Tells `each_epoch` of each pass. Libtorch's threads must be set before.
 ///
@@ -79,6 +80,7 @@ pub fn train(
         let row = run.epoch()?;
         log::append(&log_path, &row)?;
         state::save(&state_path, &run.learner, &run.position)?;
+        curves::draw(&log_path, &curves::beside(output))?;
         each_epoch(&row);
         last = Some(row.report);
     }

@@ -23,6 +23,7 @@ svg .axis{stroke:var(--soft);stroke-width:1;fill:none}svg .grid{stroke:var(--lin
 .d{fill:var(--d);stroke:var(--d)}.e{fill:var(--e);stroke:var(--e)}
 svg .bar{stroke:none}svg .dot{stroke:var(--panel);stroke-width:.6}svg .faint{opacity:.55}
 svg path.order{fill:none;stroke-width:1.8}svg .dash{stroke-dasharray:5 3}svg .dots{stroke-dasharray:1.5 3;stroke-linecap:round}
+svg .band{stroke:none;opacity:.2}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.875rem;margin:2px 0 4px}
 .legend svg{display:inline-block;width:24px;height:12px;vertical-align:-1px;margin-right:4px}
 .wide{overflow-x:auto}
