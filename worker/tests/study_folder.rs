@@ -88,3 +88,51 @@ fn a_network_of_another_class_count_is_refused() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("tells 10 classes apart, but these images have 2"), "{said}");
 }
+
+fn weir_worker(args: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_weir-worker")).args(args).output().unwrap()
+}
+
+#[test]
+fn own_images_of_any_side_are_learnt_and_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    class(&folder.path().join("images"), "dark", 60, 9);
+    class(&folder.path().join("images"), "red", 60, 240);
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (images, weights) = (path("images"), path("own.safetensors"));
+    let data = ["--dataset", "folder", "--data", &images];
+    let with = |command: &[&str], more: &[&str]| {
+        let output = weir_worker(&[command, &data, more].concat());
+        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        if output.status.success() { Ok(out) } else { Err(err) }
+    };
+    let net =
+        ["--arch", "resnet20", "--out", &weights, "--epochs", "1", "--batch", "32", "--image-side", "20"];
+    with(&["train"], &net).unwrap();
+    let net = ["--arch", "resnet20", "--weights", &weights, "--split", "train"];
+    // A ResNet ends with a mean over the image, so any side will do; without one it is that of the paper.
+    for side in [&["--image-side", "20"][..], &["--image-side", "50"], &[]] {
+        let said = with(&["eval", "--limit", "12"], &[&net, side].concat()).unwrap();
+        assert!(said.contains("12 of folder"), "{said}");
+    }
+    let said = with(&["eval"], &[&net[..], &["--image-side", "9"]].concat()).unwrap_err();
+    assert!(said.contains("--image-side") && said.contains("16 to 1024 rows and columns"), "{said}");
+    let said = with(
+        &["train", "--arch", "resnet18", "--epochs", "1", "--image-side", "9"],
+        &["--batch", "32", "--out", &weights],
+    );
+    let said = said.unwrap_err();
+    assert!(said.contains("--image-side") && said.contains("16 to 1024 rows and columns"), "{said}");
+
+    // A network of the other family.
+    let other = path("other.safetensors");
+    assert!(weir_worker(&["init", "--arch", "resnet18", "--classes", "2", "--out", &other]).status.success());
+    let net = ["--arch", "resnet18", "--weights", &other, "--split", "train", "--limit", "2"];
+    for side in [&["--image-side", "64"][..], &[]] {
+        with(&["eval"], &[&net, side].concat()).unwrap();
+    }
+    let out = path("own.profile.json");
+    let few = ["--images-validation", "2", "--images-test", "2", "--budget", "quick", "--image-side", "32"];
+    let net = ["--arch", "resnet20", "--weights", &weights, "--out", &out];
+    assert!(with(&["study"], &[&net[..], &few].concat()).unwrap().contains("profile"));
+}

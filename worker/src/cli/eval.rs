@@ -69,10 +69,10 @@ impl From<BatchNormArg> for BatchNorm {
 /// If weights, images and network do not fit, or a file can not be read or written.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     threads::configure(args.threads)?;
-    let dataset = args.data.dataset()?;
+    let dataset = args.data.dataset(args.network.arch)?;
     let images = dataset.load(args.split, args.limit.map(NonZeroUsize::get))?;
     let checkpoint = Checkpoint::open(&args.network.weights)?;
-    let network = checkpoint.spec(args.network.arch)?.network();
+    let network = args.network.spec(&checkpoint, &images)?.network();
     let active = ActiveSet::parse(&args.active, &network).context("--active can not be used")?;
     let network = WholeNetwork::load(&checkpoint, network, args.batch_norm.into())?;
 

@@ -65,14 +65,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     // Threads take batches, not parts of an operation: that is faster for small networks, and changes no figure.
     threads::configure(NonZeroUsize::MIN)?;
     let effort = args.budget.effort();
-    let dataset = args.data.dataset()?;
+    let dataset = args.data.dataset(args.network.arch)?;
     let load = |split, asked: Option<NonZeroUsize>, usual| {
         dataset.load(split, Some(asked.map_or(usual, NonZeroUsize::get)))
     };
     let validation = load(Split::Validation, args.images_validation, effort.validation)?;
     let test = load(Split::Test, args.images_test, effort.test)?;
     let checkpoint = Checkpoint::open(&args.network.weights)?;
-    let spec = checkpoint.spec(args.network.arch)?;
+    let spec = args.network.spec(&checkpoint, &test)?;
     let weights = weights_digest(&Manifest::compute(&checkpoint, &spec)?.digests());
     let batch_norm = BatchNorm::Folded;
     let load = |_| WholeNetwork::load(&checkpoint, spec.network(), batch_norm);

@@ -116,7 +116,7 @@ impl Args {
 /// If an option or the data do not fit, or a file can not be written.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     threads::configure(args.threads)?;
-    let dataset = args.data.dataset()?;
+    let dataset = args.data.dataset(args.arch)?;
     let images = dataset.load(Split::Train, args.limit.map(NonZeroUsize::get))?;
     let validation = dataset.load(Split::Validation, Some(args.validation.get()))?;
     let material =
