@@ -61,27 +61,6 @@ fn a_published_network_scores_as_published() {
 const EXPECTED: u64 = 1834;
 
 #[test]
-fn the_shipped_network_scores_as_its_readme_says() {
-    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shapes-resnet20.safetensors");
-    let weights = weights.to_str().unwrap();
-    let common = ["eval", "--arch", "resnet20", "--weights", weights, "--dataset", "shapes", "--json"];
-    for (off, expected) in SHIPPED {
-        let found = report(&[&common[..], &["--limit", "1000", "--active", off]].concat());
-        let correct = found["correct"].as_u64().unwrap();
-        // Two images: another processor may round the last bits differently where two classes are as likely.
-        assert!(correct.abs_diff(expected) <= 2, "{off}: {correct} of 1000, not {expected}");
-    }
-}
-
-/// How many of the first 1,000 test images are right; `models/README.md` has the figures of all 10,000.
-const SHIPPED: [(&str, u64); 4] = [
-    ("", 973),
-    ("F:layer3.2", 973),
-    ("F:layer1.2,F:layer2.2,F:layer3.2", 967),
-    ("S:layer1.0,S:layer2.0,S:layer3.0", 973),
-];
-
-#[test]
 fn an_export_holds_what_was_sent_and_what_came_back() {
     let (folder, weights) = random_network();
     let common = [

@@ -57,6 +57,31 @@ fn run_and_kill(out: &Path) {
     assert!(!out.exists(), "killed before the end, so there is no network yet");
 }
 
+/// The same where no file may grow beyond a megabyte: to a process, that is a full disk.
+fn with_a_full_disk(command: &Command) -> Command {
+    let mut limited = Command::new("bash");
+    // Refused in place of killed, as on a full disk; then the limit, in KiB.
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$@\"", "bash"]).arg(command.get_program());
+    limited.args(command.get_args()).stdout(Stdio::null()).stderr(Stdio::piped());
+    limited
+}
+
+/// A run that can not save its state says so, and leaves the state before it and the network before it alone.
+fn check_a_full_disk_loses_nothing(out: &Path) {
+    let before = [state(out), out.to_owned()].map(|path| std::fs::read(path).ok());
+    let output = with_a_full_disk(&train(out, &[])).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("cannot write") && said.contains("free space"),
+        "{said}"
+    );
+    assert!(before == [state(out), out.to_owned()].map(|path| std::fs::read(path).ok()), "all is as before");
+    let files = std::fs::read_dir(out.parent().unwrap()).unwrap();
+    let names: Vec<String> =
+        files.map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned()).collect();
+    assert!(!names.iter().any(|name| name.ends_with(".part")), "nothing half-written is left: {names:?}");
+}
+
 #[test]
 fn a_killed_run_goes_on_to_the_same_network_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -64,6 +89,7 @@ fn a_killed_run_goes_on_to_the_same_network_bit_for_bit() {
     run(&straight, &[]);
     run(&again, &[]);
     run_and_kill(&killed);
+    check_a_full_disk_loses_nothing(&killed);
     run(&killed, &["--resume", "always"]);
     let bytes = |path: &Path| std::fs::read(path).unwrap();
     assert!(bytes(&straight) == bytes(&again), "the same seed makes the same network");
@@ -71,6 +97,7 @@ fn a_killed_run_goes_on_to_the_same_network_bit_for_bit() {
     assert_eq!((log(&straight).len(), log(&straight)), (5, log(&killed)));
     assert!(!state(&straight).exists() && !state(&killed).exists(), "an ended run leaves no state");
     assert!(straight.with_file_name("straight.manifest.json").exists());
+    check_a_full_disk_loses_nothing(&straight);
     run(&again, &["--seed", "2"]);
     assert!(bytes(&straight) != bytes(&again), "another seed makes another network");
 }
