@@ -13,10 +13,10 @@ export RUST_TEST_THREADS
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test check clean
+.PHONY: help setup build demo test check clean train-smoke models
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing, fetch libtorch, write .cargo/config.toml
 	@scripts/setup.sh
@@ -30,6 +30,29 @@ demo: build ## build, then run the demonstration (DEMO_ARGS)
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
 	python=$$(scripts/setup-python.sh); \
 	WEIR_TEST_PYTHON=$$python cargo test --workspace --release $(TEST_ARGS)
+
+train-smoke: setup ## train for a minute, kill and resume, reach an accuracy (a part of make test)
+	cargo test --release -p weir-worker --test train_smoke -- --nocapture
+
+# The folder of CIFAR-10's binary files, and where networks go that are trained again.
+WEIR_CIFAR10 ?= ../shared/cifar-10-batches-bin
+MODELS_DIR ?= $(TARGET_DIR)/models
+
+# Name, epochs, threads. A network is written when its last epoch is over, a profile when its study is; a run that was
+# killed goes on from its state.
+define model
+	test -f $(MODELS_DIR)/$(1)-cifar10.safetensors || nice -n 19 $(TARGET_DIR)/release/weir-worker train --arch $(1) \
+	  --dataset cifar10 --data $(WEIR_CIFAR10) --out $(MODELS_DIR)/$(1)-cifar10.safetensors --epochs $(2) --seed 1 \
+	  --batch 64 --learning-rate 0.3 --precision bf16 --threads $(3)
+	test -f $(MODELS_DIR)/$(1)-cifar10.profile.json || nice -n 19 $(TARGET_DIR)/release/weir-worker study --arch $(1) \
+	  --dataset cifar10 --data $(WEIR_CIFAR10) --weights $(MODELS_DIR)/$(1)-cifar10.safetensors --threads $(3) \
+	  --budget full --out $(MODELS_DIR)/$(1)-cifar10.profile.json --html $(MODELS_DIR)/$(1)-cifar10.html
+endef
+
+models: build ## train and study the CIFAR-10 networks anew, into target/models: many hours; run again to go on
+	mkdir -p $(MODELS_DIR)
+	$(call model,resnet20,100,1)
+	$(call model,resnet56,60,2)
 
 check: setup ## formatting, lints, and the dependencies' licences and advisories
 	cargo fmt --all --check
