@@ -35,9 +35,12 @@ fn read(given: &str) -> anyhow::Result<(String, Profile)> {
             (name.trim_end_matches(".profile.json").to_owned(), PathBuf::from(given))
         }
     };
+    Ok((name, profile(&path)?))
+}
+
+/// A profile from its file.
+pub(super) fn profile(path: &Path) -> anyhow::Result<Profile> {
     let bytes =
-        std::fs::read(&path).with_context(|| format!("cannot read {}; check the path", path.display()))?;
-    let profile =
-        Profile::from_json(&bytes).with_context(|| format!("{} can not be used", path.display()))?;
-    Ok((name, profile))
+        std::fs::read(path).with_context(|| format!("cannot read {}; check the path", path.display()))?;
+    Profile::from_json(&bytes).with_context(|| format!("{} can not be used", path.display()))
 }

@@ -2,7 +2,7 @@
 
 mod arguments;
 mod compare;
-mod curves;
+mod draw;
 mod eval;
 mod init;
 mod profile;
@@ -37,8 +37,8 @@ enum Command {
     Study(study::Args),
     /// Set accuracy profiles beside each other, as a table in Markdown.
     Compare(compare::Args),
-    /// Draw the log of a training run.
-    Curves(curves::Args),
+    /// Draw an accuracy profile or the log of a training run, as a page.
+    Draw(draw::Args),
     /// Write a checkpoint with seeded random weights, for tests and measurements.
     Init(init::Args),
     /// Measure what the weights of some layers cost in memory.
@@ -55,7 +55,7 @@ impl Cli {
             Command::Train(args) => train::run(&args),
             Command::Study(args) => study::run(&args),
             Command::Compare(args) => compare::run(&args),
-            Command::Curves(args) => curves::run(&args),
+            Command::Draw(args) => draw::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Weigh(args) => weigh::run(&args),
         };

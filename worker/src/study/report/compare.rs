@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use weir_shared::plan::{ActiveSet, Connection, Encoding};
 use weir_shared::profile::{Document, Profile, SetResult};
 
+use super::best_within;
 use crate::study::train::resilience::Expendable;
 
 /// Points that a set may lose on the validation split for the rows that tell how much can go.
@@ -54,7 +55,7 @@ fn rows() -> Vec<(String, Say)> {
     ];
     for limit in LIMITS {
         rows.push(row(&format!("MACs dropped at ≤ {limit:.1} points (points lost)"), move |profile| {
-            told(profile, most(profile, limit, |set| 1.0 - set.macs_kept), |set| {
+            told(profile, best_within(profile, limit, |set| 1.0 - set.macs_kept), |set| {
                 format!("{:.1} %", 100.0 * (1.0 - set.macs_kept))
             })
         }));
@@ -65,7 +66,7 @@ fn rows() -> Vec<(String, Say)> {
             let is_branch = |off| matches!(off, Connection::Branch(_));
             if set.active.off().any(is_branch) { 0.0 } else { set.active.off().count() as f64 }
         };
-        told(profile, most(profile, 1.0, only_shortcuts), |set| {
+        told(profile, best_within(profile, 1.0, only_shortcuts), |set| {
             format!("{} of {blocks}", set.active.off().count())
         })
     }));
@@ -118,17 +119,6 @@ fn summary(losses: &[f64]) -> String {
     }
     let worst = losses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     format!("{worst:.2}, {:.2}", losses.iter().sum::<f64>() / losses.len() as f64)
-}
-
-/// The set that saves most and loses at most `limit` points on the validation split.
-fn most(profile: &Profile, limit: f64, saved: impl Fn(&SetResult) -> f64) -> Option<&SetResult> {
-    let document = profile.document();
-    let is_within = |set: &&SetResult| {
-        set.test.is_some()
-            && set.validation.points_below(document.full_validation) <= limit
-            && saved(set) > 0.0
-    };
-    document.sets.iter().filter(is_within).max_by(|a, b| saved(a).total_cmp(&saved(b)))
 }
 
 fn told(profile: &Profile, set: Option<&SetResult>, say: impl Fn(&SetResult) -> String) -> String {

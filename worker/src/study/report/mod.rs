@@ -26,23 +26,32 @@ pub struct Best<'a> {
 
 /// For each limit the set that saves most: operations (`Branches`), bytes at cuts (`Shortcuts`), or both (`Joint`).
 ///
-/// Chosen on the validation split alone, so that the test figure is not flattered. Limits that no set keeps are absent.
+/// Limits that no set keeps are absent.
 pub fn best(profile: &Profile, saving: Among) -> Vec<Best<'_>> {
-    let document = profile.document();
     let saved = |set: &SetResult| match saving {
         Among::Branches => 1.0 - set.macs_kept,
         Among::Shortcuts => 1.0 - set.bytes_kept,
         Among::Joint => 2.0 - set.macs_kept - set.bytes_kept,
     };
-    let of_limit = |limit: f64| {
-        let within = document.sets.iter().filter(|set| {
-            set.test.is_some()
-                && set.validation.points_below(document.full_validation) <= limit
-                && saved(set) > 0.0
-        });
-        within.max_by(|a, b| saved(a).total_cmp(&saved(b))).map(|set| Best { limit, set })
-    };
+    let of_limit = |limit: f64| best_within(profile, limit, saved).map(|set| Best { limit, set });
     LIMITS.into_iter().filter_map(of_limit).collect()
+}
+
+/// The set that saves most of those that lose at most `limit` points; of several the one that is right most often.
+///
+/// Chosen on the validation split alone, so that the test figure is not flattered.
+pub fn best_within(profile: &Profile, limit: f64, saved: impl Fn(&SetResult) -> f64) -> Option<&SetResult> {
+    let document = profile.document();
+    let is_within = |set: &&SetResult| {
+        set.test.is_some()
+            && set.validation.points_below(document.full_validation) <= limit
+            && saved(set) > 0.0
+    };
+    let accuracy = |set: &SetResult| set.validation.accuracy();
+    let better = |a: &&SetResult, b: &&SetResult| {
+        saved(a).total_cmp(&saved(b)).then(accuracy(a).total_cmp(&accuracy(b)))
+    };
+    document.sets.iter().filter(is_within).max_by(better)
 }
 
 /// The whole page.

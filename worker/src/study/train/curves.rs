@@ -1,7 +1,7 @@
 //! The course of a run as a page for people: curves over the passes, drawn from the log.
 //!
 //! The log is the one source, so a run that was killed and resumed shows all of its passes, and the page of a log from
-//! elsewhere can be drawn as well (`weir-worker curves`).
+//! elsewhere can be drawn as well (`weir-worker draw`).
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
