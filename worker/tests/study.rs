@@ -122,7 +122,7 @@ fn check_compare(profile: &Path) {
     assert!(lines.iter().all(|line| line.matches('|').count() == 4), "{table}");
     let has = |part: &str| lines.iter().any(|line| line.contains(part) && !line.contains("not measured"));
     assert!(
-        has("everything active") && has("MACs dropped at ≤ 1.0") && has("shortcuts off together"),
+        has("everything active") && has("MACs dropped, ≤ 1.0") && has("shortcuts off together"),
         "{table}"
     );
     assert!(has("int8 at one cut") && has("one residual branch off"), "{table}");
