@@ -30,7 +30,8 @@ fn study(out: &Path, more: &[&str]) -> Command {
     process
 }
 
-fn run(mut process: Command) -> String {
+fn run(mut process: impl std::borrow::BorrowMut<Command>) -> String {
+    let process = process.borrow_mut();
     let output = process.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -105,6 +106,10 @@ fn a_profile_is_true_and_a_kill_changes_nothing() {
     check_compare(&straight);
 
     let page = std::fs::read_to_string(html).unwrap();
+    let drawn = straight.with_file_name("drawn.html");
+    let mut draw = Command::new(env!("CARGO_BIN_EXE_weir-worker"));
+    run(draw.arg("draw").arg(&straight).arg("--out").arg(&drawn).stdout(Stdio::piped()));
+    assert!(std::fs::read_to_string(drawn).unwrap() == page, "a report can be drawn from its profile");
     assert!(
         page.contains("<svg") && page.contains("prefers-color-scheme") && !page.contains("http"),
         "self-contained"

@@ -3,6 +3,9 @@
 //! A thousand unknowns: a Cholesky factorisation takes a second at most, gives the same answer every time, and needs
 //! no library.
 
+/// Sums that do not wait for each other.
+const LANES: usize = 8;
+
 /// Solves `A x = b`; `lower` has the lower triangle of `A`, row by row.
 pub(super) fn solve(mut lower: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
     let mut x = b.to_vec();
@@ -26,13 +29,31 @@ pub(super) fn solve(mut lower: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
     x
 }
 
+/// The sum of products, in eight sums side by side: always in the same order, and fast.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_product_has_all_its_terms() {
+        let numbers: Vec<f64> = (1..=21).map(f64::from).collect();
+        for length in 0..=21 {
+            let expected: f64 = numbers[..length].iter().map(|n| n * n).sum();
+            assert!((dot(&numbers[..length], &numbers[..length]) - expected).abs() < 1e-9);
+        }
+    }
 
     #[test]
     fn a_system_is_solved() {
