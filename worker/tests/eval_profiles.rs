@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use weir_shared::profile::{Document, Kind, Profile, Score, SetResult};
-use weir_shared::weights::Manifest;
+use weir_shared::weights::{Checkpoint, Manifest};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -35,21 +35,23 @@ fn images(document: &Document) -> Option<Vec<String>> {
     Some(options)
 }
 
-/// Three sets of different kinds: the cheapest that loses a point at most, the one with most shortcuts off that still
-/// answers, and a drawn one.
+/// Three sets of different kinds: the cheapest that loses a point at most, the one that shares least and still answers,
+/// and a drawn one; others in place of those that there are not.
 fn three(document: &Document) -> Vec<&SetResult> {
-    let full = document.full_validation;
+    let measured = || document.sets.iter().filter(|set| set.test.is_some());
     let within = |points: f64| {
-        let sets = document.sets.iter().filter(|set| set.test.is_some());
-        sets.filter(move |set| set.validation.points_below(full) <= points)
+        measured().filter(move |set| set.validation.points_below(document.full_validation) <= points)
     };
-    let shortcuts_off = |set: &SetResult| set.bytes_kept;
-    let cheapest = within(1.0).min_by(|a, b| a.macs_kept.total_cmp(&b.macs_kept)).unwrap();
-    let leanest = within(10.0).min_by(|a, b| shortcuts_off(a).total_cmp(&shortcuts_off(b))).unwrap();
-    let others: Vec<&SetResult> = within(10.0)
-        .filter(|set| set.kind == Kind::Random && set.off != cheapest.off && set.off != leanest.off)
-        .collect();
-    vec![cheapest, leanest, others[others.len() / 2]]
+    let cheapest = within(1.0).min_by(|a, b| a.macs_kept.total_cmp(&b.macs_kept));
+    let leanest = within(10.0).min_by(|a, b| a.bytes_kept.total_cmp(&b.bytes_kept));
+    let drawn = within(10.0).rfind(|set| set.kind == Kind::Random);
+    let mut chosen: Vec<&SetResult> = Vec::new();
+    for set in [cheapest, leanest, drawn].into_iter().flatten().chain(measured()) {
+        if chosen.len() < 3 && chosen.iter().all(|other| other.off != set.off) {
+            chosen.push(set);
+        }
+    }
+    chosen
 }
 
 fn check(path: &Path) {
@@ -57,7 +59,7 @@ fn check(path: &Path) {
     let profile = Profile::from_json(&std::fs::read(path).unwrap()).unwrap();
     let document = profile.document();
     let weights = path.with_file_name(file.replace(".profile.json", ".safetensors"));
-    let manifest = Manifest::load(&Manifest::beside(&weights)).unwrap();
+    let manifest = Manifest::compute(&Checkpoint::open(&weights).unwrap(), &document.network).unwrap();
     profile.check_about(&document.network, &manifest.digests()).unwrap();
     let Some(images) = images(document) else {
         eprintln!(
