@@ -118,11 +118,10 @@ impl Telemetry {
                 primary = source.source();
             }
             let name = source.source();
-            readings.extend(found.into_iter().map(|reading| reading.from(name)));
+            readings.splice(0..0, found.into_iter().map(|reading| reading.from(name)));
             battery = battery.or(source.battery());
             caps.extend(source.cap_watts());
         }
-        readings.reverse();
         readings.truncate(ZONES_MAX);
         caps.extend(self.config.budget_watts);
         if let (Some(wanted), Some(joules)) = (self.config.battery_for, battery.and_then(|b| b.joules_left)) {
