@@ -347,7 +347,7 @@ fn a_receiver_that_takes_nothing_is_given_up_at_the_deadline() {
 
 /// Resident memory of this process in bytes.
 fn resident() -> u64 {
-    weir_worker::metrics::resident_bytes()
+    weir_worker::telemetry::resident_bytes()
 }
 
 #[test]
