@@ -28,8 +28,8 @@ demo: build ## build, then run the demonstration (DEMO_ARGS)
 	$(TARGET_DIR)/release/weir demo $(DEMO_ARGS)
 
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
-	python=$$(scripts/setup-python.sh); \
-	WEIR_TEST_PYTHON=$$python cargo test --workspace --release $(TEST_ARGS)
+	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); \
+	WEIR_TEST_PYTHON=$$python WEIR_TEST_PROMETHEUS=$$prometheus cargo test --workspace --release $(TEST_ARGS)
 
 train-smoke: setup ## train for a minute, kill and resume, reach an accuracy (a part of make test)
 	cargo test --release -p weir-worker --test train_smoke -- --nocapture

@@ -15,7 +15,8 @@ use weir_shared::digest::Digest;
 use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::{PeerName, Role, Term};
 use weir_shared::transport::{
-    Admitted, BindError, Identity, Links, OnUndelivered, Protocol, Settings, Transport, Undelivered,
+    Admitted, BindError, Identity, Links, OnUndelivered, ProbeSink, Prober, Protocol, Settings, Transport,
+    Undelivered, close_code,
 };
 use weir_shared::wire::control::RequestFailure;
 
@@ -129,8 +130,10 @@ impl Orchestrator {
         let (publish_admission, admission) = watch::channel(Admission::NoPlan);
 
         let gateway = GatewayActor::create(|context| {
+            let links = Links::new(transport.clone(), undelivered(context.address()));
             GatewayActor::new(GatewayParts {
-                links: Links::new(transport.clone(), undelivered(context.address())),
+                prober: Prober::start(transport.clone(), links.book()),
+                links,
                 capacity: config.max_in_flight,
                 deadline: config.deadline,
                 plans,
@@ -245,10 +248,10 @@ async fn accept(
     layers: LayerServer,
     metrics: Arc<Metrics>,
 ) {
-    let sessions = Rc::new(AtomicU64::new(0));
+    let (sessions, probes) = (Rc::new(AtomicU64::new(0)), ProbeSink::default());
     while let Some(incoming) = transport.accept().await {
         let (supervisor, replies, metrics) = (supervisor.clone(), replies.clone(), metrics.clone());
-        let (sessions, layers) = (sessions.clone(), layers.clone());
+        let (sessions, layers, probes) = (sessions.clone(), layers.clone(), probes.clone());
         actix_rt::spawn(async move {
             let remote = incoming.remote();
             let peer = match incoming.establish().await {
@@ -261,6 +264,11 @@ async fn accept(
             match peer.protocol {
                 Protocol::Data => replies.serve(peer).await,
                 Protocol::Weights => layers.serve(peer).await,
+                Protocol::Probe if peer.peer.role() == Role::Worker => probes.absorb(&peer).await,
+                Protocol::Probe => {
+                    metrics.refused_peer("probe");
+                    peer.close(close_code::WRONG_ROLE, "only workers measure their links to here");
+                }
                 Protocol::Control => {
                     let id = SessionId(sessions.fetch_add(1, Ordering::Relaxed));
                     let name = peer.peer.clone();

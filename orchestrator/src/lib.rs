@@ -21,3 +21,4 @@ pub mod planner;
 pub mod rollout;
 pub mod session;
 pub mod supervisor;
+pub mod telemetry;

@@ -1,15 +1,30 @@
 //! What the orchestrator counts, registered once and changed by methods.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use weir_shared::arch::Network;
+use weir_shared::ids::PeerName;
 use weir_shared::metric_names as names;
-use weir_shared::metrics::MetricSet;
-use weir_shared::plan::PlanId;
+use weir_shared::metrics::{LinkMetrics, MetricSet, Table, Totals};
+use weir_shared::plan::Plan;
+use weir_shared::telemetry::{Absurdity, LinkReport};
+
+use crate::cluster::Cluster;
+use crate::telemetry::{LinkEstimate, Trust};
 
 /// From a CIFAR network on loopback to a large one over a slow radio link, in seconds.
 const REQUEST_BUCKETS: [f64; 14] =
     [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// From a handful of workers to a hundred, in seconds.
+const DECISION_BUCKETS: [f64; 10] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// Outcomes of requests, why peers are refused, and how rollouts end: what has not happened yet is 0 and not absent.
+const OUTCOMES: [&str; 5] = ["ok", "overloaded", "unavailable", "expired", "failed"];
+const REFUSALS: [&str; 5] = ["handshake", "session", "not_in_plan", "malformed", "probe"];
+const ROLLOUTS: [&str; 2] = ["committed", "aborted"];
 
 /// Every metric of the orchestrator.
 pub struct Metrics {
@@ -19,11 +34,49 @@ pub struct Metrics {
     in_flight: IntGauge,
     retries: IntCounter,
     unexpected_replies: IntCounter,
+    degraded: IntCounter,
     refused: IntCounterVec,
     plan_epoch: IntGauge,
     plan_term: IntGauge,
+    plan_stages: IntGauge,
+    plan_committed: Gauge,
     rollouts: IntCounterVec,
+    replans: IntCounterVec,
+    predicted_latency: Gauge,
+    measured_latency: Gauge,
+    prediction_error: Gauge,
+    active_connections: IntGaugeVec,
+    expected_accuracy: Gauge,
+    decision_seconds: Histogram,
     workers: IntGauge,
+    telemetry_rejected: IntCounterVec,
+    own_links: LinkMetrics,
+    of_workers: WorkerTables,
+    of_links: LinkTables,
+}
+
+/// What is believed of workers.
+struct WorkerTables {
+    trusted: Table,
+    age: Table,
+    utilisation: Table,
+    queue: Table,
+    rate: Table,
+    memory: Table,
+    watts: Table,
+    joules: Totals,
+    idle: Table,
+    active: Table,
+}
+
+/// What is believed of links.
+struct LinkTables {
+    up: Table,
+    rtt: Table,
+    rtt_minimum: Table,
+    goodput: Table,
+    loss: Table,
+    age: Table,
 }
 
 impl Metrics {
@@ -33,25 +86,66 @@ impl Metrics {
     /// If two metrics have one name, which is a mistake in this file.
     pub fn new() -> Result<Self, prometheus::Error> {
         let set = MetricSet::new(env!("CARGO_PKG_VERSION"))?;
-        let seconds = "Seconds from admission to the terminal reply.";
-        Ok(Self {
-            requests: set.counters(names::REQUESTS, "Requests answered.", &["outcome"])?,
-            request_seconds: set.histograms(
-                names::REQUEST_SECONDS,
-                seconds,
-                &REQUEST_BUCKETS,
-                &["outcome"],
-            )?,
-            in_flight: set.gauge(names::REQUESTS_IN_FLIGHT, "Requests admitted and not yet answered.")?,
-            retries: set.counter(names::RETRIES, "Attempts beyond the first.")?,
-            unexpected_replies: set.counter(names::UNEXPECTED_REPLIES, "Replies that nobody waited for.")?,
-            refused: set.counters(names::REFUSED, "Connections refused.", &["reason"])?,
-            plan_epoch: set.gauge(names::PLAN_EPOCH, "Epoch of the committed plan.")?,
-            plan_term: set.gauge(names::PLAN_TERM, "Term of this orchestrator.")?,
-            rollouts: set.counters(names::ROLLOUTS, "Rollouts that ended.", &["outcome"])?,
-            workers: set.gauge(names::WORKERS_CONNECTED, "Workers with a live session.")?,
+        let metrics = Self {
+            requests: set.counters(&names::REQUESTS)?,
+            request_seconds: set.histograms(&names::REQUEST_SECONDS, &REQUEST_BUCKETS)?,
+            in_flight: set.gauge(&names::REQUESTS_IN_FLIGHT)?,
+            retries: set.counter(&names::RETRIES)?,
+            unexpected_replies: set.counter(&names::UNEXPECTED_REPLIES)?,
+            degraded: set.counter(&names::DEGRADED_RESPONSES)?,
+            refused: set.counters(&names::REFUSED)?,
+            plan_epoch: set.gauge(&names::PLAN_EPOCH)?,
+            plan_term: set.gauge(&names::PLAN_TERM)?,
+            plan_stages: set.gauge(&names::PLAN_STAGES)?,
+            plan_committed: set.real_gauge(&names::PLAN_COMMITTED)?,
+            rollouts: set.counters(&names::ROLLOUTS)?,
+            replans: set.counters(&names::REPLANS)?,
+            predicted_latency: set.real_gauge(&names::PLAN_PREDICTED_LATENCY_SECONDS)?,
+            measured_latency: set.real_gauge(&names::PLAN_MEASURED_LATENCY_SECONDS)?,
+            prediction_error: set.real_gauge(&names::PREDICTION_ERROR)?,
+            active_connections: set.gauges(&names::ACTIVE_CONNECTIONS)?,
+            expected_accuracy: set.real_gauge(&names::EXPECTED_ACCURACY)?,
+            decision_seconds: set.histogram(&names::DECISION_SECONDS, &DECISION_BUCKETS)?,
+            workers: set.gauge(&names::WORKERS_CONNECTED)?,
+            telemetry_rejected: set.counters(&names::TELEMETRY_REJECTED)?,
+            own_links: LinkMetrics::new(&set)?,
+            of_workers: WorkerTables {
+                trusted: set.table(&names::WORKER_TRUSTED)?,
+                age: set.table(&names::WORKER_REPORT_AGE)?,
+                utilisation: set.table(&names::WORKER_UTILISATION)?,
+                queue: set.table(&names::WORKER_QUEUE_LENGTH)?,
+                rate: set.table(&names::WORKER_RATE)?,
+                memory: set.table(&names::WORKER_MEMORY_AVAILABLE_BYTES)?,
+                watts: set.table(&names::WORKER_DRAWN_WATTS)?,
+                joules: set.totals(&names::WORKER_USED_JOULES)?,
+                idle: set.table(&names::WORKER_IDLE_WATTS)?,
+                active: set.table(&names::WORKER_ACTIVE_WATTS)?,
+            },
+            of_links: LinkTables {
+                up: set.table(&names::LINK_BELIEVED_UP)?,
+                rtt: set.table(&names::LINK_BELIEVED_RTT)?,
+                rtt_minimum: set.table(&names::LINK_BELIEVED_MIN_RTT)?,
+                goodput: set.table(&names::LINK_BELIEVED_GOODPUT)?,
+                loss: set.table(&names::LINK_BELIEVED_LOSS)?,
+                age: set.table(&names::LINK_BELIEVED_AGE)?,
+            },
             set,
-        })
+        };
+        let seed = |vec: &IntCounterVec, values: &[&str]| {
+            values.iter().for_each(|value| vec.with_label_values(&[*value]).reset());
+        };
+        seed(&metrics.requests, &OUTCOMES);
+        seed(&metrics.refused, &REFUSALS);
+        seed(&metrics.rollouts, &ROLLOUTS);
+        seed(&metrics.telemetry_rejected, &Absurdity::ALL.map(Absurdity::name));
+        for outcome in OUTCOMES {
+            metrics.request_seconds.with_label_values(&[outcome]);
+        }
+        for (reason, kind) in names::REPLAN_REASONS.iter().flat_map(|r| names::REPLAN_KINDS.map(|k| (r, k))) {
+            metrics.replans.with_label_values(&[*reason, kind]).reset();
+        }
+        metrics.active_connections(0, 0);
+        Ok(metrics)
     }
 
     /// A request reached its terminal outcome after it had been admitted.
@@ -81,10 +175,74 @@ impl Metrics {
         self.refused.with_label_values(&[reason]).inc();
     }
 
-    /// A plan was committed.
-    pub fn plan_committed(&self, id: PlanId) {
-        self.plan_epoch.set(id.epoch.0 as i64);
-        self.plan_term.set(id.term.0 as i64);
+    /// A plan was committed, at that time since 1970.
+    pub fn plan_committed(&self, plan: &Plan, unix_millis: u64) {
+        self.plan_epoch.set(plan.id().epoch.0 as i64);
+        self.plan_term.set(plan.id().term.0 as i64);
+        self.plan_stages.set(plan.draft().stages.len() as i64);
+        self.plan_committed.set(unix_millis as f64 / 1e3);
+        let (network, active) = (plan.draft().network.network(), &plan.draft().active);
+        let branches = network.blocks.iter().filter(|block| active.branch(block.id)).count();
+        let shortcuts = network.blocks.iter().filter(|block| active.shortcut(block.id)).count();
+        self.active_connections(branches, shortcuts);
+    }
+
+    /// So many residual branches and shortcuts are computed.
+    pub fn active_connections(&self, branches: usize, shortcuts: usize) {
+        self.active_connections.with_label_values(&["branch"]).set(branches as i64);
+        self.active_connections.with_label_values(&["shortcut"]).set(shortcuts as i64);
+    }
+
+    /// It was decided to change the plan; `reason` is one of [`names::REPLAN_REASONS`] and `kind` of
+    /// [`names::REPLAN_KINDS`].
+    pub fn replanned(&self, reason: &'static str, kind: &'static str) {
+        self.replans.with_label_values(&[reason, kind]).inc();
+    }
+
+    /// The optimisation model states this latency for the committed plan.
+    pub fn predicted_latency(&self, seconds: f64) {
+        self.predicted_latency.set(seconds);
+    }
+
+    /// This latency was measured on the committed plan.
+    pub fn measured_latency(&self, seconds: f64) {
+        self.measured_latency.set(seconds);
+    }
+
+    /// Predicted and measured latency differ by this share of the measured one.
+    pub fn prediction_error(&self, ratio: f64) {
+        self.prediction_error.set(ratio);
+    }
+
+    /// A request was answered while a lost worker's blocks were bypassed.
+    pub fn degraded_response(&self) {
+        self.degraded.inc();
+    }
+
+    /// The profile states this accuracy for the committed plan, 0 to 1.
+    pub fn expected_accuracy(&self, ratio: f64) {
+        self.expected_accuracy.set(ratio);
+    }
+
+    /// A decision took so long.
+    pub fn decided(&self, took: Duration) {
+        self.decision_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A report could not be true.
+    pub fn telemetry_rejected(&self, absurdity: Absurdity) {
+        self.telemetry_rejected.with_label_values(&[absurdity.name()]).inc();
+    }
+
+    /// The gateway's readings of its own links.
+    pub fn gateway_links(&self, gateway: &PeerName, links: &[LinkReport]) {
+        self.own_links.replace(gateway.short(), links);
+    }
+
+    /// What is believed now; series of workers and links that are gone are removed.
+    pub fn cluster(&self, now: Instant, cluster: &Cluster, network: &Network, gateway: &PeerName) {
+        self.of_links.replace(&cluster.link_estimates(now, gateway));
+        self.of_workers.replace(now, cluster, network);
     }
 
     /// A rollout ended.
@@ -100,5 +258,58 @@ impl Metrics {
     /// Everything in Prometheus text format.
     pub fn text(&self) -> String {
         self.set.text()
+    }
+}
+
+impl WorkerTables {
+    fn replace(&self, now: Instant, cluster: &Cluster, network: &Network) {
+        let mut rows: [Vec<([&str; 1], f64)>; 8] = Default::default();
+        let (mut watts, mut joules) = (Vec::new(), Vec::new());
+        for (worker, view) in cluster.connected() {
+            let (name, estimate) = ([worker.as_str()], view.estimates.estimate(now, network));
+            let [trusted, age, utilisation, queue, rate, memory, idle, active] = &mut rows;
+            trusted.push((name, f64::from(u8::from(estimate.trust == Trust::Fresh))));
+            age.push((name, estimate.age_seconds));
+            utilisation.push((name, estimate.utilisation));
+            rate.push((name, estimate.macs_per_second));
+            memory.extend(estimate.memory_bytes.map(|bytes| (name, bytes as f64)));
+            idle.push((name, estimate.power.idle_watts));
+            active.push((name, estimate.power.active_watts));
+            if let Some((report, _)) = view.report() {
+                queue.push((name, f64::from(report.queue_length)));
+                let labels = [worker.as_str(), report.power.primary.name()];
+                watts.extend(report.power.watts().map(|watts| (labels, watts)));
+                joules.push((labels, report.power.joules()));
+            }
+        }
+        let tables = [
+            &self.trusted,
+            &self.age,
+            &self.utilisation,
+            &self.queue,
+            &self.rate,
+            &self.memory,
+            &self.idle,
+            &self.active,
+        ];
+        tables.iter().zip(&rows).for_each(|(table, rows)| table.replace(rows));
+        self.watts.replace(&watts);
+        self.joules.replace(&joules);
+    }
+}
+
+impl LinkTables {
+    fn replace(&self, links: &BTreeMap<(PeerName, PeerName), LinkEstimate>) {
+        let rows = |of: fn(&LinkEstimate) -> Option<f64>| {
+            let links = links.iter();
+            let row = links.filter_map(|((from, to), link)| Some(([from.short(), to.short()], of(link)?)));
+            row.collect::<Vec<_>>()
+        };
+        self.up.replace(&rows(|link| Some(f64::from(u8::from(link.up)))));
+        self.rtt.replace(&rows(|link| link.rtt_seconds));
+        self.rtt_minimum.replace(&rows(|link| link.rtt_minimum_seconds));
+        self.goodput.replace(&rows(|link| link.goodput));
+        self.loss.replace(&rows(|link| Some(link.loss)));
+        self.age.replace(&rows(|link| link.rtt_seconds.map(|_| link.rtt_age_seconds)));
     }
 }

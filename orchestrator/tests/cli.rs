@@ -145,7 +145,7 @@ const LINKS: &str = r#"{"links":[{"from":"main","to":"camera","up":true,"rtt_sec
 fn a_cluster_is_shown_as_tables_and_as_json() {
     let admin = stub(&[
         ("/readyz", 200, "ok\n"),
-        ("/api/v1/version", 200, r#"{"release":"0.1.0","protocol":1}"#),
+        ("/api/v1/version", 200, r#"{"release":"0.1.0","protocol":2}"#),
         ("/api/v1/plan", 200, PLAN),
         ("/api/v1/workers", 200, WORKERS),
         ("/api/v1/links", 200, LINKS),
@@ -178,7 +178,7 @@ fn a_cluster_is_shown_as_tables_and_as_json() {
 fn a_cluster_without_a_plan_says_what_it_waits_for() {
     let admin = stub(&[
         ("/readyz", 503, "no plan is committed\n"),
-        ("/api/v1/version", 200, r#"{"release":"0.1.0","protocol":1}"#),
+        ("/api/v1/version", 200, r#"{"release":"0.1.0","protocol":2}"#),
         (
             "/api/v1/plan",
             404,

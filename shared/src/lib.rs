@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod plan;
 pub mod profile;
 pub mod signal;
+pub mod telemetry;
 pub mod transport;
 pub mod weights;
 pub mod wire;

@@ -5,16 +5,18 @@
 use std::path::{Path, PathBuf};
 
 /// Decides without acting: time and randomness come in as arguments.
-const PURE: [&str; 14] = [
+const PURE: [&str; 16] = [
     "shared/src/arch/",
     "shared/src/plan/",
     "shared/src/profile/",
+    "shared/src/telemetry/",
     "shared/src/wire/",
     "shared/src/ids.rs",
     "orchestrator/src/cluster/",
     "orchestrator/src/journal/entry.rs",
     "orchestrator/src/planner/",
     "orchestrator/src/rollout/",
+    "orchestrator/src/telemetry/",
     "orchestrator/src/supervisor/choice.rs",
     "orchestrator/src/supervisor/term.rs",
     "orchestrator/src/gateway/ledger.rs",

@@ -1,18 +1,23 @@
 //! Puts a worker together: pipeline, control and admin, and takes it down in order.
 
+use std::cell::RefCell;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use tokio::time::Instant;
 use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::PeerName;
+use weir_shared::telemetry::{Calibration, StartId};
 use weir_shared::transport::{Identity, Settings, Transport};
 
 use crate::admin::{self, AdminState};
 use crate::control::{Control, Outbox};
 use crate::pipeline::{Parts, Pipeline, PipelineError};
 use crate::stage::{LoadStage, StageActor};
+use crate::telemetry::{Telemetry, TelemetryConfig};
 
 /// What a worker is told at its start.
 pub struct Config {
@@ -34,6 +39,12 @@ pub struct Config {
     pub transport: Settings,
     /// Loads stages.
     pub loader: Arc<dyn LoadStage>,
+    /// What is known about the machine.
+    pub telemetry: TelemetryConfig,
+    /// How often readings are sent.
+    pub report_period: Duration,
+    /// What was measured beforehand.
+    pub calibration: Option<Calibration>,
 }
 
 /// A worker that runs.
@@ -84,7 +95,7 @@ impl Worker {
             loader: config.loader,
             failures: outbox.failures(),
         };
-        let Pipeline { worker, transport, address, stage, plans, metrics } =
+        let Pipeline { worker, transport, address, stage, plans, metrics, measuring } =
             Pipeline::start(parts, prepare_thread)?;
         let watched = stage.clone();
         let control = Control {
@@ -95,6 +106,11 @@ impl Worker {
             threads: config.threads,
             stage,
             outbox,
+            measuring,
+            telemetry: RefCell::new(Telemetry::new(config.telemetry, start_id(), Instant::now().into_std())),
+            report_period: config.report_period,
+            calibration: config.calibration,
+            metrics: metrics.clone(),
         };
         let session = control.keep();
         let server = admin::serve(admin_listener, AdminState { metrics, session, plans })?;
@@ -117,4 +133,10 @@ impl Worker {
         let quic = tokio::time::timeout(CLOSE_TIMEOUT, self.transport.close());
         let (_, ()) = tokio::join!(quic, self.admin.stop(true));
     }
+}
+
+/// A number that no other start of this worker has.
+fn start_id() -> StartId {
+    // The standard library's keys for hash maps are random in each process.
+    StartId(std::hash::RandomState::new().build_hasher().finish())
 }

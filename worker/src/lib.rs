@@ -21,4 +21,5 @@ pub mod plans;
 pub mod resnet;
 pub mod stage;
 pub mod study;
+pub mod telemetry;
 pub mod weights;

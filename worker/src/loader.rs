@@ -3,21 +3,27 @@
 //! A plan that keeps this worker's layers where they are costs no load: the last stages are kept for as long as
 //! a live plan holds them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
+use weir_shared::arch::{LayerId, NetworkSpec};
 use weir_shared::chain;
-use weir_shared::plan::{Plan, StageIndex, StageProgram, StageWeights};
+use weir_shared::plan::{Plan, StageIndex, StageProgram, StageWeights, Step};
+use weir_shared::telemetry::LayerReading;
 use weir_shared::wire::control::Loaded;
 
 use crate::resnet::{StageNetwork, threads};
 use crate::stage::{Compute, ComputeFailed, LoadStage};
+use crate::telemetry::{LayerTimes, whole_layers};
 use crate::weights::{Library, LibraryError, Sources};
 
 /// Makes stages of the layers of a library.
 pub struct StageLoader {
     library: Library,
     known: Mutex<Vec<(StageWeights, Weak<Mutex<StageNetwork>>)>>,
+    times: Arc<LayerTimes>,
 }
 
 /// A loaded stage under one plan. The lock is there because tensors may move between threads but not be shared;
@@ -25,12 +31,16 @@ pub struct StageLoader {
 struct LoadedStage {
     network: Arc<Mutex<StageNetwork>>,
     loaded: Loaded,
+    /// Of what network it is, and which of its layers are computed whole, for the times of layers.
+    spec: NetworkSpec,
+    whole: BTreeSet<LayerId>,
+    times: Arc<LayerTimes>,
 }
 
 impl StageLoader {
     /// Layers will be looked for in `sources`.
-    pub const fn new(sources: Sources) -> Self {
-        Self { library: Library::new(sources), known: Mutex::new(Vec::new()) }
+    pub fn new(sources: Sources) -> Self {
+        Self { library: Library::new(sources), known: Mutex::new(Vec::new()), times: Arc::default() }
     }
 
     fn network(&self, plan: &Plan, wanted: StageWeights) -> Result<Arc<Mutex<StageNetwork>>, String> {
@@ -59,7 +69,12 @@ impl LoadStage for StageLoader {
         let peak_activation_bytes = (program.peak_elements() * size_of::<f32>()) as u64;
         let weight_bytes = locked(&network).weight_bytes();
         let loaded = Loaded { weight_bytes, peak_activation_bytes };
-        Ok(Arc::new(LoadedStage { network, loaded }))
+        let (spec, whole, times) = (plan.draft().network, whole_layers(plan, program), self.times.clone());
+        Ok(Arc::new(LoadedStage { network, loaded, spec, whole, times }))
+    }
+
+    fn layer_times(&self) -> Vec<LayerReading> {
+        self.times.readings()
     }
 }
 
@@ -70,7 +85,17 @@ impl Compute for LoadedStage {
         batch: usize,
         inputs: Vec<Vec<f32>>,
     ) -> Result<Vec<Vec<f32>>, ComputeFailed> {
-        locked(&self.network).run(program, batch, inputs).map_err(|error| ComputeFailed(chain(&error)))
+        let mut times: BTreeMap<LayerId, Duration> = BTreeMap::new();
+        let observe = |step: &Step, began: Instant| {
+            if self.whole.contains(&step.layer) {
+                *times.entry(step.layer).or_default() += began.elapsed();
+            }
+        };
+        let outputs = locked(&self.network).run_observed(program, batch, inputs, observe);
+        if outputs.is_ok() {
+            self.times.record(self.spec, batch, &times);
+        }
+        outputs.map_err(|error| ComputeFailed(chain(&error)))
     }
 
     fn loaded(&self) -> Loaded {

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use prometheus::{Gauge, GaugeVec, Histogram, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
 use weir_shared::metric_names as names;
-use weir_shared::metrics::MetricSet;
-use weir_shared::wire::control::{FailureKind, LinkReport};
+use weir_shared::metrics::{LinkMetrics, MetricSet, Table, Totals};
+use weir_shared::telemetry::{PowerReading, Report};
+use weir_shared::wire::control::FailureKind;
 
 /// From a fraction of a CIFAR layer to a whole ResNet-152 on a small board, in seconds.
 const COMPUTE_BUCKETS: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Why this process refuses a peer: the values of the label `reason`.
+const REFUSALS: [&str; 6] = ["handshake", "protocol", "not_in_plan", "request", "malformed", "probe"];
 
 /// Every metric of a worker.
 pub struct Metrics {
@@ -17,17 +21,20 @@ pub struct Metrics {
     worker: String,
     executions: IntCounterVec,
     compute_seconds: Histogram,
+    layer_seconds: Table,
     queue_length: IntGauge,
     failures: IntCounterVec,
     weight_bytes: Gauge,
+    received_bytes: IntCounter,
     live_plans: IntGauge,
     refused: IntCounterVec,
-    link_active: IntGaugeVec,
-    link_rtt: GaugeVec,
-    link_activations: IntCounterVec,
-    link_bytes: IntCounterVec,
-    link_packets_sent: IntCounterVec,
-    link_packets_lost: IntCounterVec,
+    memory: Gauge,
+    memory_limit: Gauge,
+    energy: Totals,
+    power: Table,
+    power_budget: Table,
+    battery: Table,
+    links: LinkMetrics,
 }
 
 impl Metrics {
@@ -37,33 +44,35 @@ impl Metrics {
     /// If two metrics have one name, which is a mistake in this file.
     pub fn new(worker: &str) -> Result<Self, prometheus::Error> {
         let set = MetricSet::new(env!("CARGO_PKG_VERSION"))?;
-        let link = ["src", "dst"];
-        Ok(Self {
+        let metrics = Self {
             worker: worker.to_owned(),
-            executions: set.counters(
-                names::STAGE_EXECUTIONS,
-                "Stage executions that ended.",
-                &["outcome"],
-            )?,
-            compute_seconds: set.histogram(
-                names::STAGE_COMPUTE_SECONDS,
-                "Seconds of one stage execution.",
-                &COMPUTE_BUCKETS,
-            )?,
-            queue_length: set
-                .gauge(names::STAGE_QUEUE_LENGTH, "Requests that wait for the compute thread.")?,
-            failures: set.counters(names::STAGE_FAILURES, "Requests given up here.", &["kind"])?,
-            weight_bytes: set.real_gauge(names::STAGE_WEIGHT_BYTES, "Bytes of weights held.")?,
-            live_plans: set.gauge(names::LIVE_PLANS, "Plans that are alive here.")?,
-            refused: set.counters(names::REFUSED, "Connections and activations refused.", &["reason"])?,
-            link_active: set.gauges(names::LINK_ACTIVE, "1 while the link is connected.", &link)?,
-            link_rtt: set.real_gauges(names::LINK_RTT_SECONDS, "Smoothed round-trip time.", &link)?,
-            link_activations: set.counters(names::LINK_ACTIVATIONS, "Activations sent.", &link)?,
-            link_bytes: set.counters(names::LINK_SENT_BYTES, "Bytes of activations sent.", &link)?,
-            link_packets_sent: set.counters(names::LINK_PACKETS_SENT, "Packets sent.", &link)?,
-            link_packets_lost: set.counters(names::LINK_PACKETS_LOST, "Packets declared lost.", &link)?,
+            executions: set.counters(&names::STAGE_EXECUTIONS)?,
+            compute_seconds: set.histogram(&names::STAGE_COMPUTE_SECONDS, &COMPUTE_BUCKETS)?,
+            layer_seconds: set.table(&names::STAGE_LAYER_SECONDS)?,
+            queue_length: set.gauge(&names::STAGE_QUEUE_LENGTH)?,
+            failures: set.counters(&names::STAGE_FAILURES)?,
+            weight_bytes: set.real_gauge(&names::STAGE_WEIGHT_BYTES)?,
+            received_bytes: set.counter(&names::STAGE_RECEIVED_BYTES)?,
+            live_plans: set.gauge(&names::LIVE_PLANS)?,
+            refused: set.counters(&names::REFUSED)?,
+            memory: set.real_gauge(&names::WORKER_MEMORY_BYTES)?,
+            memory_limit: set.real_gauge(&names::WORKER_MEMORY_LIMIT_BYTES)?,
+            energy: set.totals(&names::WORKER_ENERGY_JOULES)?,
+            power: set.table(&names::WORKER_POWER_WATTS)?,
+            power_budget: set.table(&names::WORKER_POWER_BUDGET_WATTS)?,
+            battery: set.table(&names::WORKER_BATTERY_RATIO)?,
+            links: LinkMetrics::new(&set)?,
             set,
-        })
+        };
+        // What has not happened yet is 0 and not absent.
+        REFUSALS.iter().for_each(|reason| metrics.refused.with_label_values(&[reason]).reset());
+        for kind in FailureKind::ALL {
+            metrics.failures.with_label_values(&[kind.name()]).reset();
+        }
+        for outcome in ["ok", "error"] {
+            metrics.executions.with_label_values(&[outcome]).reset();
+        }
+        Ok(metrics)
     }
 
     /// A stage execution ended.
@@ -93,35 +102,34 @@ impl Metrics {
         self.refused.with_label_values(&[reason]).inc();
     }
 
-    /// Takes the readings of all links; series of links that are gone are removed.
-    pub fn links(&self, reports: &[LinkReport]) {
-        self.link_active.reset();
-        self.link_rtt.reset();
-        for report in reports {
-            let labels = [self.worker.as_str(), report.to.short()];
-            self.link_active.with_label_values(&labels).set(i64::from(report.up));
-            self.link_rtt.with_label_values(&labels).set(report.rtt_seconds);
-            let raise = |counter: &IntCounterVec, total: u64| {
-                let counter = counter.with_label_values(&labels);
-                counter.inc_by(total.saturating_sub(counter.get()));
-            };
-            raise(&self.link_activations, report.activations);
-            raise(&self.link_bytes, report.sent_bytes);
-            raise(&self.link_packets_sent, report.packets_sent);
-            raise(&self.link_packets_lost, report.packets_lost);
-        }
+    /// Takes the readings that are about to be reported; series of what is gone are removed.
+    pub fn report(&self, report: &Report) {
+        let worker = self.worker.as_str();
+        self.links.replace(worker, &report.links);
+        let layers: Vec<_> = report
+            .layers
+            .iter()
+            .map(|reading| (reading.layer.to_string(), reading.seconds / f64::from(reading.batch)))
+            .collect();
+        let layers: Vec<_> = layers.iter().map(|(layer, seconds)| ([layer.as_str()], *seconds)).collect();
+        self.layer_seconds.replace(&layers);
+        self.memory.set(report.resident_bytes as f64);
+        self.memory_limit.set(report.memory_limit_bytes as f64);
+        self.received_bytes.inc_by(report.received_bytes.saturating_sub(self.received_bytes.get()));
+        let zones = |of: fn(&PowerReading) -> f64| {
+            let readings = report.power.readings.iter();
+            let row = readings.map(|r| ([worker, r.source.name(), &*r.zone], of(r)));
+            row.collect::<Vec<_>>()
+        };
+        self.energy.replace(&zones(|reading| reading.joules));
+        self.power.replace(&zones(|reading| reading.watts));
+        let one = |value: Option<f64>| value.map(|value| ([worker], value)).into_iter().collect::<Vec<_>>();
+        self.power_budget.replace(&one(report.power.budget_watts));
+        self.battery.replace(&one(report.power.battery.map(|battery| battery.ratio)));
     }
 
     /// Everything in Prometheus text format.
     pub fn text(&self) -> String {
         self.set.text()
     }
-}
-
-/// Resident memory of this process, from `/proc/self/statm`; 0 where there is none.
-pub fn resident_bytes() -> u64 {
-    /// Linux reports pages; 4 KiB on every board that runs us, and only ever off by a constant factor.
-    const PAGE: u64 = 4096;
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).map_or(0, |pages| pages * PAGE)
 }

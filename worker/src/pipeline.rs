@@ -3,13 +3,15 @@
 //! It obeys whoever holds its stage's address and knows no orchestrator, so a test or another host can drive it
 //! without a control session.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::watch;
 use weir_shared::ids::{PeerName, WorkerId};
-use weir_shared::transport::{Admitted, BindError, Identity, Settings, Transport};
+use weir_shared::transport::{Admitted, BindError, Identity, ProbeSink, Prober, Settings, Transport};
+use weir_shared::wire::control::{MEASURED_MAX, ProbeTarget};
 
 use crate::inbound::Inbound;
 use crate::metrics::Metrics;
@@ -45,6 +47,24 @@ pub struct Pipeline {
     pub plans: watch::Receiver<Arc<LivePlans>>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Measures its links.
+    pub measuring: Measuring,
+}
+
+/// Measures links that carry nothing, and lets others do so.
+pub struct Measuring {
+    prober: Prober,
+    admit: watch::Sender<Arc<BTreeSet<PeerName>>>,
+}
+
+impl Measuring {
+    /// Probes the peers of `probe` from now on and lets those of `admit` probe; no more of each than any orchestrator
+    /// asks for.
+    pub fn measure(&self, mut probe: Vec<ProbeTarget>, admit: Vec<PeerName>) {
+        probe.truncate(MEASURED_MAX);
+        self.prober.measure(probe);
+        self.admit.send_replace(Arc::new(admit.into_iter().take(MEASURED_MAX).collect()));
+    }
 }
 
 /// Why a pipeline does not start.
@@ -81,10 +101,13 @@ impl Pipeline {
         let metrics = Arc::new(Metrics::new(name.short())?);
         let failures = Failures { notify: failures, metrics: metrics.clone() };
         let (publish, plans) = watch::channel(Arc::new(LivePlans::default()));
+        let outbound = Outbound::new(transport.clone(), failures.clone());
+        let (admit, probers) = watch::channel(Arc::new(BTreeSet::new()));
+        let measuring = Measuring { prober: Prober::start(transport.clone(), outbound.book()), admit };
         let stage = StageParts {
             worker: worker.clone(),
             loader,
-            outbound: Outbound::new(transport.clone(), failures.clone()),
+            outbound,
             failures: failures.clone(),
             publish,
             metrics: metrics.clone(),
@@ -96,8 +119,10 @@ impl Pipeline {
             failures,
             metrics: metrics.clone(),
             admitted: Admitted::default(),
+            probers,
+            probes: ProbeSink::default(),
         };
         actix_rt::spawn(inbound.run(transport.clone()));
-        Ok(Self { worker, transport, address, stage, plans, metrics })
+        Ok(Self { worker, transport, address, stage, plans, metrics, measuring })
     }
 }

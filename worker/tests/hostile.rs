@@ -56,7 +56,7 @@ fn a_peer_that_is_turned_away_does_not_ask_all_the_time() {
         let cluster = Cluster::start(1, Arc::new(Reference::of(Arch::ResNet20)));
         let (peer, address) = cluster.address("a");
         let transport = cluster.peers.bind(&cluster.peers.worker("z"));
-        let link = Link::open(transport, peer, address, Arc::default(), Arc::new(|_| ()));
+        let link = Link::open(transport, peer, address, Default::default(), Arc::new(|_| ()));
         link.connected().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         // At once, because it was just asked for, and then after pauses of 50, 50, 100, 200 and 400 ms.
@@ -214,7 +214,7 @@ fn streams_without_a_readable_header_are_counted_and_dropped() {
         }
         // Ends within the preamble, within the header, and before anything.
         story.check_malformed(b"WEIR\x00").await;
-        story.check_malformed(b"WEIR\x00\x01\x00\x40half a header").await;
+        story.check_malformed(b"WEIR\x00\x02\x00\x40half a header").await;
         story.check_malformed(b"").await;
     });
 }
@@ -329,7 +329,7 @@ fn a_receiver_that_takes_nothing_is_given_up_at_the_deadline() {
             sender,
             cluster.peers.worker("z"),
             idle.address().unwrap(),
-            Arc::default(),
+            Default::default(),
             on_undelivered,
         );
         // It accepts the connection, and then reads nothing.
@@ -347,7 +347,7 @@ fn a_receiver_that_takes_nothing_is_given_up_at_the_deadline() {
 
 /// Resident memory of this process in bytes.
 fn resident() -> u64 {
-    weir_worker::metrics::resident_bytes()
+    weir_worker::telemetry::resident_bytes()
 }
 
 #[test]

@@ -127,8 +127,9 @@ async fn links(state: Data<AdminState>) -> HttpResponse {
     let own = state.gateway.send(GetLinks).await.unwrap_or_default();
     match status(&state).await {
         Ok(status) => {
-            let own = own.iter().map(|link| LinkDocument::new(&state.name, link));
-            let others = status.cluster.links().map(|(from, link)| LinkDocument::new(&from, link));
+            let own = own.iter().filter(|link| link.open).map(|link| LinkDocument::new(&state.name, link));
+            let others = status.cluster.links().filter(|(_, link)| link.open);
+            let others = others.map(|(from, link)| LinkDocument::new(&from, link));
             HttpResponse::Ok().json(LinksDocument { links: own.chain(others).collect() })
         }
         Err(response) => response,

@@ -195,7 +195,7 @@ impl WorkersDocument {
     /// The document of a cluster under a plan.
     pub fn new(cluster: &Cluster, plan: Option<&Plan>, now: Instant) -> Self {
         let worker = |(worker, view): (&weir_shared::ids::WorkerId, &WorkerView)| {
-            let report = view.report.as_ref().map(|(report, _)| report.clone()).unwrap_or_default();
+            let report = view.report().map(|(report, _)| report.clone()).unwrap_or_default();
             WorkerDocument {
                 name: worker.to_string(),
                 state: if view.is_connected() { "connected" } else { "lost" }.to_owned(),
@@ -213,7 +213,7 @@ impl WorkersDocument {
                 queue_length: report.queue_length,
                 weight_bytes: report.weight_bytes,
                 resident_bytes: report.resident_bytes,
-                report_age_seconds: view.report.as_ref().map(|(_, at)| (now - *at).as_secs_f64()),
+                report_age_seconds: view.report().map(|(_, at)| (now - *at).as_secs_f64()),
             }
         };
         Self { workers: cluster.workers().map(worker).collect() }
@@ -227,7 +227,7 @@ impl LinkDocument {
             from: from.short().to_owned(),
             to: link.to.short().to_owned(),
             up: link.up,
-            rtt_seconds: link.rtt_seconds,
+            rtt_seconds: link.rtt_seconds(),
             activations: link.activations,
             sent_bytes: link.sent_bytes,
             packets_sent: link.packets_sent,

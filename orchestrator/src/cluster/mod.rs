@@ -1,6 +1,14 @@
 //! What we believe about the cluster: which workers are there, what they hold, and how their links do.
 //!
-//! Pure: fed by sessions, read by the supervisor and shown by the admin API.
+//! Pure: fed by sessions, read by the supervisor and shown by the admin API. [`Cluster::snapshot`] is what planners see of it.
+
+mod accuracy;
+mod measure;
+mod snapshot;
+
+pub use accuracy::{accuracy_table, full_only};
+pub use measure::Measurements;
+pub use snapshot::SnapshotInput;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,12 +16,17 @@ use std::time::{Duration, Instant};
 
 use weir_shared::ids::{PeerName, WorkerId};
 use weir_shared::plan::{Plan, PlanId};
+use weir_shared::telemetry::Absurdity;
 use weir_shared::wire::control::{Hello, LinkReport, Report};
+
+use crate::telemetry::{LinkEstimate, LinkEstimator, WorkerEstimator};
 
 /// Every worker that has been seen, and what it last said.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
     workers: BTreeMap<WorkerId, WorkerView>,
+    /// The links on which the gateway sends.
+    gateway_links: BTreeMap<PeerName, LinkEstimator>,
 }
 
 /// What we believe about one worker.
@@ -25,8 +38,8 @@ pub struct WorkerView {
     pub hello: Hello,
     /// Where it reaches the gateway.
     pub gateway_address: SocketAddr,
-    /// Its last readings, and when they came.
-    pub report: Option<(Report, Instant)>,
+    /// What its readings amount to.
+    pub estimates: WorkerEstimator,
     /// Why plans are made without it for now.
     pub blame: Option<Blame>,
 }
@@ -73,13 +86,16 @@ impl Cluster {
     /// A worker has opened a session.
     pub fn joined(
         &mut self,
+        now: Instant,
         worker: WorkerId,
         session: SessionId,
         hello: Hello,
         gateway_address: SocketAddr,
     ) {
         let presence = Presence::Connected(session);
-        let view = WorkerView { presence, hello, gateway_address, report: None, blame: None };
+        let before = self.workers.remove(&worker).map(|view| view.estimates);
+        let estimates = WorkerEstimator::joined(now, &hello, before);
+        let view = WorkerView { presence, hello, gateway_address, estimates, blame: None };
         self.workers.insert(worker, view);
     }
 
@@ -95,9 +111,19 @@ impl Cluster {
     }
 
     /// A worker's readings.
-    pub fn reported(&mut self, now: Instant, worker: &WorkerId, report: Report) {
-        if let Some(view) = self.workers.get_mut(worker) {
-            view.report = Some((report, now));
+    ///
+    /// # Errors
+    /// If they cannot be true. Nothing of them is taken then, and the worker is not trusted until its next good report.
+    pub fn reported(&mut self, now: Instant, worker: &WorkerId, report: Report) -> Result<(), Absurdity> {
+        let view = self.workers.get_mut(worker).filter(|view| view.is_connected());
+        view.map_or(Ok(()), |view| view.estimates.fold(now, report))
+    }
+
+    /// The gateway's readings of its own links.
+    pub fn gateway_reported(&mut self, now: Instant, links: &[LinkReport]) {
+        self.gateway_links.retain(|peer, _| links.iter().any(|link| link.to == *peer));
+        for link in links {
+            self.gateway_links.entry(link.to.clone()).or_default().fold(now, link, false);
         }
     }
 
@@ -155,12 +181,26 @@ impl Cluster {
         })
     }
 
-    /// The readings of all links on which connected workers send.
+    /// The readings of all links on which connected workers send, or that they probe.
     pub fn links(&self) -> impl Iterator<Item = (PeerName, &LinkReport)> {
         self.connected().flat_map(|(worker, view)| {
-            let links = view.report.iter().flat_map(|(report, _)| &report.links);
+            let links = view.report().into_iter().flat_map(|(report, _)| &report.links);
             links.map(move |link| (worker.peer(), link))
         })
+    }
+
+    /// Estimates of all links on which connected workers or `gateway` send, by sender and receiver.
+    pub fn link_estimates(
+        &self,
+        now: Instant,
+        gateway: &PeerName,
+    ) -> BTreeMap<(PeerName, PeerName), LinkEstimate> {
+        let own =
+            self.gateway_links.iter().map(|(to, link)| ((gateway.clone(), to.clone()), link.estimate(now)));
+        let of_workers = self.connected().flat_map(|(worker, view)| {
+            view.estimates.links(now).map(move |(to, link)| ((worker.peer(), to.clone()), link))
+        });
+        own.chain(of_workers).collect()
     }
 }
 
@@ -171,6 +211,11 @@ impl WorkerView {
             address: self.hello.data_address,
             gateway_address: self.gateway_address,
         }
+    }
+
+    /// Its last readings that were believed, and when they came.
+    pub const fn report(&self) -> Option<&(Report, Instant)> {
+        self.estimates.report()
     }
 
     /// Whether the worker has a session.
@@ -191,19 +236,29 @@ pub enum Departure {
 #[cfg(test)]
 mod tests {
     use weir_shared::ids::Term;
+    use weir_shared::telemetry::StartId;
 
     use super::*;
     use crate::planner::tests::two_stage_plan;
 
     fn hello(live: Vec<PlanId>) -> Hello {
         let data_address = "127.0.0.1:1".parse().unwrap();
-        Hello { release: "".into(), data_address, threads: 1, term: Term(1), live }
+        Hello {
+            release: "".into(),
+            data_address,
+            threads: 1,
+            term: Term(1),
+            live,
+            start: StartId(1),
+            report_period_millis: 250,
+            calibration: None,
+        }
     }
 
-    fn join(cluster: &mut Cluster, worker: &str, session: u64, live: Vec<PlanId>) {
+    pub(super) fn join(cluster: &mut Cluster, worker: &str, session: u64, live: Vec<PlanId>) {
         let hello = hello(live);
         let gateway = hello.data_address;
-        cluster.joined(worker.parse().unwrap(), SessionId(session), hello, gateway);
+        cluster.joined(Instant::now(), worker.parse().unwrap(), SessionId(session), hello, gateway);
     }
 
     #[test]

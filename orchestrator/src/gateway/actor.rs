@@ -8,7 +8,7 @@ use actix::prelude::*;
 use tokio::sync::{oneshot, watch};
 use weir_shared::ids::RequestId;
 use weir_shared::plan::{Node, Plan, PlanId, Value};
-use weir_shared::transport::{Links, Parcel, activation};
+use weir_shared::transport::{Links, Parcel, Prober, activation};
 use weir_shared::wire::control::{FailureKind, LinkReport, RequestFailure};
 use weir_shared::wire::{Header, codec};
 
@@ -44,6 +44,8 @@ pub enum Admission {
 pub struct GatewayParts {
     /// Sends inputs.
     pub links: Links,
+    /// Measures links that carry nothing.
+    pub prober: Prober,
     /// Requests that may be in at once.
     pub capacity: usize,
     /// Allowed for a request that states no timeout, and the most for one that does.
@@ -344,6 +346,14 @@ impl Handler<GetLinks> for GatewayActor {
 
     fn handle(&mut self, _: GetLinks, _: &mut Self::Context) -> Self::Result {
         self.parts.links.report()
+    }
+}
+
+impl Handler<MeasureLinks> for GatewayActor {
+    type Result = ();
+
+    fn handle(&mut self, MeasureLinks(targets): MeasureLinks, _: &mut Self::Context) {
+        self.parts.prober.measure(targets);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use weir_shared::plan::{Plan, PlanId};
 use weir_shared::transport::activation::Activation;
-use weir_shared::wire::control::{LinkReport, RequestFailure};
+use weir_shared::wire::control::{LinkReport, ProbeTarget, RequestFailure};
 
 use super::oip::{InferDone, InferFailure, InferJob};
 
@@ -53,6 +53,11 @@ pub struct WhenDrained(pub PlanId);
 #[derive(Message)]
 #[rtype(result = "Vec<LinkReport>")]
 pub struct GetLinks;
+
+/// Measure the gateway's links to these workers, and to no others, while no plan uses them.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct MeasureLinks(pub Vec<ProbeTarget>);
 
 /// Admit nothing more, and complete when every admitted request is answered.
 #[derive(Message)]

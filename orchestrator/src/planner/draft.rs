@@ -79,7 +79,8 @@ impl LinkMap {
         Ok(Self { addresses: entries.collect() })
     }
 
-    fn address(&self, from: &PeerName, to: &PeerName) -> Option<SocketAddr> {
+    /// The address under which `from` reaches `to`, if it is another than the advertised one.
+    pub(crate) fn address(&self, from: &PeerName, to: &PeerName) -> Option<SocketAddr> {
         self.addresses.get(&(from.short().to_owned(), to.short().to_owned())).copied()
     }
 }

@@ -16,8 +16,8 @@ use weir_shared::wire::control::ToWorker;
 
 use super::choice::PlanSource;
 use super::messages::*;
-use crate::clock::now;
-use crate::cluster::{Cluster, SessionId};
+use crate::clock::{now, unix_millis};
+use crate::cluster::{Cluster, Measurements, SessionId};
 use crate::gateway::GatewayActor;
 use crate::gateway::messages::{CommitPlan, ConnectFirstStage, PlanBroken, RetirePlan, WhenDrained};
 use crate::metrics::Metrics;
@@ -78,6 +78,8 @@ pub struct Supervisor {
     changed: Instant,
     not_before: Instant,
     pub(super) last_abort: Option<String>,
+    /// What everybody was last told to measure.
+    pub(super) measurements: Measurements,
 }
 
 impl Supervisor {
@@ -95,6 +97,7 @@ impl Supervisor {
             changed: now,
             not_before: now,
             last_abort: None,
+            measurements: Measurements::default(),
         }
     }
 
@@ -225,7 +228,7 @@ impl Supervisor {
         }
         self.last_abort = None;
         self.parts.metrics.rollout_ended("committed");
-        self.parts.metrics.plan_committed(id);
+        self.parts.metrics.plan_committed(plan, unix_millis());
         tracing::info!(plan = %id, hash = %plan.hash(), "plan committed");
         if let Some(old) = old.map(|old| old.id()) {
             let drained = self.parts.gateway.send(WhenDrained(old)).into_actor(self);

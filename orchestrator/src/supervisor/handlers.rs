@@ -5,6 +5,7 @@ use weir_shared::ids::PeerName;
 use weir_shared::wire::control::{FromWorker, ToWorker};
 
 use super::actor::{Admission, SWEEP, Supervisor, WAKE};
+use super::measuring::MEASURE;
 use super::messages::*;
 use super::term::{self, Commitment};
 use crate::clock::now;
@@ -17,6 +18,7 @@ impl Actor for Supervisor {
     fn started(&mut self, context: &mut Self::Context) {
         context.run_interval(WAKE, Self::reconcile);
         context.run_interval(SWEEP, |supervisor, _| supervisor.retire_strays());
+        context.run_interval(MEASURE, Self::measure);
     }
 }
 
@@ -55,7 +57,7 @@ impl Handler<WorkerJoined> for Supervisor {
         let replaced = self.sessions.insert(worker.clone(), (session, directives));
         // A worker hears the welcome before anything else.
         self.tell(&worker, ToWorker::Welcome { term: self.parts.term });
-        self.cluster.joined(worker.clone(), session, hello, gateway_address);
+        self.cluster.joined(now(), worker.clone(), session, hello, gateway_address);
         if let Some((_, older)) = replaced {
             let reason = "a newer session of this name takes over; two workers must not share a certificate";
             older.do_send(Directive(ToWorker::Reject { reason: reason.into() }));
@@ -66,6 +68,7 @@ impl Handler<WorkerJoined> for Supervisor {
             }
         }
         self.retire_strays();
+        self.forget_measurements(&worker);
         self.cluster_changed();
         self.reconcile(context);
     }
@@ -109,7 +112,7 @@ impl Handler<WorkerSaid> for Supervisor {
                 self.advance(Event::Refused(worker, reason.to_string(), unreachable), context);
             }
             FromWorker::Retired { plan } => self.cluster.retired(&worker, plan),
-            FromWorker::Report(report) => self.cluster.reported(now(), &worker, report),
+            FromWorker::Report(report) => self.reported(&worker, report),
             FromWorker::Connected { .. } | FromWorker::Refused { .. } => {}
             // The session reads the introduction and passes failures to the gateway; neither comes here.
             FromWorker::Hello(_) | FromWorker::Failed(_) => {}

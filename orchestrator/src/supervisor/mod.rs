@@ -6,6 +6,7 @@
 mod actor;
 mod choice;
 mod handlers;
+mod measuring;
 mod messages;
 mod term;
 

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod faults;
+mod prometheus;
 mod serving;
 mod strangers;
 mod support;

@@ -30,6 +30,7 @@ pub struct Cluster<'a> {
     pub http: SocketAddr,
     pub admin: SocketAddr,
     arguments: Vec<String>,
+    admins: std::sync::Mutex<Vec<SocketAddr>>,
 }
 
 /// A process that does not outlive its test.
@@ -148,7 +149,16 @@ impl Site {
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let listen = SocketAddr::new(ip.parse().unwrap(), quic.port());
         let orchestrator = self.spawn_orchestrator(listen, http, admin, &arguments);
-        Cluster { site: self, orchestrator, workers: vec![], quic, http, admin, arguments }
+        Cluster {
+            site: self,
+            orchestrator,
+            workers: vec![],
+            quic,
+            http,
+            admin,
+            arguments,
+            admins: Default::default(),
+        }
     }
 
     pub fn orchestrator_arguments(
@@ -207,6 +217,19 @@ impl Cluster<'_> {
         self.spawn_worker(name, command);
     }
 
+    /// Starts a worker with further arguments.
+    pub fn start_worker_arguments(&mut self, name: &str, arguments: &[&str]) {
+        let certs = self.site.certificates(Role::Worker, name);
+        let mut command = self.worker_command(&certs, &self.site.weights());
+        command.args(arguments);
+        self.spawn_worker(name, command);
+    }
+
+    /// Where the workers that were started answer `/metrics`.
+    pub fn worker_admins(&self) -> Vec<SocketAddr> {
+        self.admins.lock().unwrap().clone()
+    }
+
     /// Starts a worker that listens on `ip` and states no other address.
     pub fn start_worker_on(&mut self, ip: &str, name: &str) {
         let certs = self.site.certificates(Role::Worker, name);
@@ -226,7 +249,9 @@ impl Cluster<'_> {
 
     fn worker_command_on(&self, listen: SocketAddr, certs: &Path, weights: Option<&Path>) -> Command {
         let mut command = Command::new(worker_binary());
-        let (listen, admin) = (listen.to_string(), free_address().to_string());
+        let (listen, admin) = (listen.to_string(), free_address());
+        self.admins.lock().unwrap().push(admin);
+        let admin = admin.to_string();
         command.arg("serve").arg("--certs").arg(certs);
         if let Some(weights) = weights {
             command.arg("--weights").arg(weights);

@@ -21,7 +21,7 @@ pub mod surrogate;
 mod tests;
 
 pub use error::ProfileError;
-pub use profile::{Loss, Profile, weights_digest};
+pub use profile::{Loss, Profile, macs, mean_cut_bytes, weights_digest};
 pub use schema::{Document, EncodingResult, Kind, Order, Provenance, SetResult, SplitData, StudyData};
 pub use score::{Interval, Score, wilson};
 pub use surrogate::{ErrorSummary, Errors, Surrogate};

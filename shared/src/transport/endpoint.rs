@@ -27,6 +27,8 @@ pub enum Protocol {
     Data,
     /// Layers' weights flow from the orchestrator to the worker that asks for them ([`super::layers`]).
     Weights,
+    /// The dialling side measures the link.
+    Probe,
 }
 
 /// Reasons for closing a connection, as QUIC application error codes.
@@ -53,6 +55,7 @@ pub struct Transport {
     control: quinn::ClientConfig,
     data: quinn::ClientConfig,
     weights: quinn::ClientConfig,
+    probe: quinn::ClientConfig,
     handshakes: Arc<Semaphore>,
 }
 
@@ -151,13 +154,14 @@ pub enum AcceptError {
 }
 
 impl Protocol {
-    pub(super) const ALL: [Self; 3] = [Self::Control, Self::Data, Self::Weights];
+    pub(super) const ALL: [Self; 4] = [Self::Control, Self::Data, Self::Weights, Self::Probe];
 
     pub(super) const fn alpn(self) -> &'static [u8] {
         match self {
             Self::Control => b"weir-control",
             Self::Data => b"weir-data",
             Self::Weights => b"weir-weights",
+            Self::Probe => b"weir-probe",
         }
     }
 }
@@ -178,13 +182,14 @@ impl Transport {
             config.transport_config(transport.clone());
             Ok::<_, BindError>(config)
         };
-        let [control, data, weights] = [Protocol::Control, Protocol::Data, Protocol::Weights].map(client);
+        let [control, data, weights, probe] = Protocol::ALL.map(client);
         let runtime = Arc::new(TokioRuntime);
         let endpoint = quinn::Endpoint::new(endpoint_config(identity), Some(server), socket, runtime);
         let endpoint = endpoint.map_err(failed)?;
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-        let (control, data, weights) = (control?, data?, weights?);
-        Ok(Self { endpoint, name: identity.name().clone(), control, data, weights, handshakes })
+        let (control, data, weights, probe) = (control?, data?, weights?, probe?);
+        let name = identity.name().clone();
+        Ok(Self { endpoint, name, control, data, weights, probe, handshakes })
     }
 
     /// This process's own name.
@@ -211,6 +216,7 @@ impl Transport {
             Protocol::Control => self.control.clone(),
             Protocol::Data => self.data.clone(),
             Protocol::Weights => self.weights.clone(),
+            Protocol::Probe => self.probe.clone(),
         };
         let dialled = self.endpoint.connect_with(config, address, &peer.dns_name());
         let connecting =

@@ -7,7 +7,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,9 +17,10 @@ use tokio::time::Instant;
 
 use crate::ids::PeerName;
 use crate::wire::Header;
-use crate::wire::control::{FailureKind, LinkReport};
+use crate::wire::control::FailureKind;
 
 use super::activation::{self, SendError};
+use super::record::LinkRecord;
 use super::{ConnectError, PeerConnection, Protocol, Transport, close_code};
 
 /// Parcels that may wait for the wire. More would only grow old: each is one request.
@@ -60,24 +60,12 @@ pub type OnUndelivered = Arc<dyn Fn(Undelivered) + Send + Sync>;
 
 /// A link to one peer. Dropping it closes the connection once everything that it took is acknowledged.
 pub struct Link {
-    peer: PeerName,
     queue: mpsc::Sender<Parcel>,
     connection: watch::Receiver<Option<PeerConnection>>,
-    counters: Arc<LinkCounters>,
     /// Ends a pause between two attempts.
     wanted: Arc<Notify>,
     /// Tells the link's task, by being dropped, that nobody will send any more.
     _open: oneshot::Sender<()>,
-}
-
-/// Rise for as long as the process lives, across connections and links to one peer.
-#[derive(Default)]
-pub struct LinkCounters {
-    activations: AtomicU64,
-    bytes: AtomicU64,
-    /// Packets of connections that are gone; the live one's are added when asked.
-    packets_sent: AtomicU64,
-    packets_lost: AtomicU64,
 }
 
 /// What the link's task owns.
@@ -86,7 +74,7 @@ struct Dialler {
     peer: PeerName,
     address: SocketAddr,
     publish: watch::Sender<Option<PeerConnection>>,
-    counters: Arc<LinkCounters>,
+    record: LinkRecord,
     wanted: Arc<Notify>,
     on_undelivered: OnUndelivered,
 }
@@ -97,24 +85,17 @@ impl Link {
         transport: Transport,
         peer: PeerName,
         address: SocketAddr,
-        counters: Arc<LinkCounters>,
+        record: LinkRecord,
         on_undelivered: OnUndelivered,
     ) -> Self {
         let (queue, parcels) = mpsc::channel(QUEUE);
         let (publish, connection) = watch::channel(None);
         let wanted = Arc::<Notify>::default();
-        let dialler = Dialler {
-            transport,
-            peer: peer.clone(),
-            address,
-            publish,
-            counters: counters.clone(),
-            wanted: wanted.clone(),
-            on_undelivered,
-        };
+        let dialler =
+            Dialler { transport, peer, address, publish, record, wanted: wanted.clone(), on_undelivered };
         let (open, dropped) = oneshot::channel();
         tokio::spawn(dialler.run(parcels, dropped));
-        Self { peer, queue, connection, counters, wanted, _open: open }
+        Self { queue, connection, wanted, _open: open }
     }
 
     /// Takes a parcel, or gives it back if the queue is full.
@@ -138,21 +119,6 @@ impl Link {
         async move {
             // The sender lives as long as the link's task; if that is gone there is nothing to wait for.
             let _ = connection.wait_for(Option::is_some).await;
-        }
-    }
-
-    /// Readings since the link was made.
-    pub fn report(&self) -> LinkReport {
-        let live = self.connection.borrow().as_ref().map(|peer| peer.connection.stats().path);
-        let count = |gone: &AtomicU64, live: Option<u64>| gone.load(Relaxed) + live.unwrap_or(0);
-        LinkReport {
-            to: self.peer.clone(),
-            up: live.is_some(),
-            rtt_seconds: live.map_or(0.0, |path| path.rtt.as_secs_f64()),
-            activations: self.counters.activations.load(Relaxed),
-            sent_bytes: self.counters.bytes.load(Relaxed),
-            packets_sent: count(&self.counters.packets_sent, live.map(|path| path.sent_packets)),
-            packets_lost: count(&self.counters.packets_lost, live.map(|path| path.lost_packets)),
         }
     }
 }
@@ -199,6 +165,7 @@ impl Dialler {
     async fn serve(&self, peer: PeerConnection, parcels: &mut mpsc::Receiver<Parcel>) {
         let connection = peer.connection.clone();
         let mut deliveries = JoinSet::new();
+        self.record.connected(&peer);
         self.publish.send_replace(Some(peer.clone()));
         loop {
             tokio::select! {
@@ -220,9 +187,7 @@ impl Dialler {
         deliveries.detach_all();
         peer.close(close_code::SHUTDOWN, "link closed");
         self.publish.send_replace(None);
-        let path = connection.stats().path;
-        self.counters.packets_sent.fetch_add(path.sent_packets, Relaxed);
-        self.counters.packets_lost.fetch_add(path.lost_packets, Relaxed);
+        self.record.disconnected(&peer);
     }
 
     async fn write(&self, connection: &quinn::Connection, mut parcel: Parcel, deliveries: &mut JoinSet<()>) {
@@ -232,10 +197,14 @@ impl Dialler {
         }
         parcel.header.remaining_micros = remaining.as_micros() as u64;
         let bytes = parcel.payload.len() as u64;
-        match activation::send(connection, &parcel.header, parcel.payload, parcel.deadline).await {
+        self.record.began(bytes);
+        let sent = activation::send(connection, &parcel.header, parcel.payload, parcel.deadline).await;
+        if sent.is_err() {
+            self.record.ended();
+        }
+        match sent {
             Ok(stream) => {
-                self.counters.activations.fetch_add(1, Relaxed);
-                self.counters.bytes.fetch_add(bytes, Relaxed);
+                self.record.written(bytes);
                 deliveries.spawn(self.watch_delivery(stream, parcel.header));
             }
             // Only a receiver that refuses the request stops reading, and it reports that itself.
@@ -253,9 +222,11 @@ impl Dialler {
     /// A receiver that refuses a stream says so through its own report, so a stopped stream is no failure here.
     fn watch_delivery(&self, stream: quinn::SendStream, header: Header) -> impl Future<Output = ()> + use<> {
         let on_undelivered = self.on_undelivered.clone();
-        let peer = self.peer.clone();
+        let (peer, record) = (self.peer.clone(), self.record.clone());
         async move {
-            if let Err(error) = stream.stopped().await {
+            let acknowledged = stream.stopped().await;
+            record.ended();
+            if let Err(error) = acknowledged {
                 let reason = format!("{peer} did not acknowledge it: {error}");
                 on_undelivered(Undelivered { header, kind: FailureKind::LinkDown, reason });
             }

@@ -7,13 +7,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use crate::ids::PeerName;
 use crate::plan::Plan;
 use crate::wire::control::{FailureKind, LinkReport};
 
-use super::link::LinkCounters;
+use super::record::LinkBook;
 use super::{Link, OnUndelivered, Parcel, Transport, Undelivered};
 
 /// The open links. Lives on the actor's thread.
@@ -21,22 +20,27 @@ pub struct Links {
     transport: Transport,
     on_undelivered: OnUndelivered,
     open: RefCell<BTreeMap<(PeerName, SocketAddr), Link>>,
-    counters: RefCell<BTreeMap<PeerName, Arc<LinkCounters>>>,
+    book: LinkBook,
 }
 
 impl Links {
     /// No links yet; `on_undelivered` hears of every parcel that does not arrive.
     pub fn new(transport: Transport, on_undelivered: OnUndelivered) -> Self {
-        let (open, counters) = (RefCell::new(BTreeMap::new()), RefCell::new(BTreeMap::new()));
-        Self { transport, on_undelivered, open, counters }
+        let (open, book) = (RefCell::new(BTreeMap::new()), LinkBook::default());
+        Self { transport, on_undelivered, open, book }
+    }
+
+    /// What is counted for each peer, for a prober to add to.
+    pub fn book(&self) -> LinkBook {
+        self.book.clone()
     }
 
     /// Opens the link to `peer` at `address` if there is none, and completes when it is connected.
     pub fn reach(&self, peer: &PeerName, address: SocketAddr) -> Pin<Box<dyn Future<Output = ()>>> {
         let mut open = self.open.borrow_mut();
         let link = open.entry((peer.clone(), address)).or_insert_with(|| {
-            let counters = self.counters.borrow_mut().entry(peer.clone()).or_default().clone();
-            Link::open(self.transport.clone(), peer.clone(), address, counters, self.on_undelivered.clone())
+            let record = self.book.record(peer);
+            Link::open(self.transport.clone(), peer.clone(), address, record, self.on_undelivered.clone())
         });
         Box::pin(link.connected())
     }
@@ -66,17 +70,12 @@ impl Links {
         self.open.borrow_mut().retain(|(peer, address), _| still_used(peer, *address));
     }
 
-    /// Readings by peer. Two links to one peer, while its address changes, count as one.
+    /// Readings by peer, also of those that are only probed. Two links to one peer, while its address changes, count as
+    /// one.
     pub fn report(&self) -> Vec<LinkReport> {
-        let mut reports: Vec<LinkReport> = Vec::new();
-        for link in self.open.borrow().values() {
-            let report = link.report();
-            match reports.iter_mut().find(|known| known.to == report.to) {
-                Some(known) if report.up => *known = report,
-                Some(_) => {}
-                None => reports.push(report),
-            }
-        }
-        reports
+        let open = self.open.borrow();
+        let is_open = |peer: &PeerName| open.keys().any(|(other, _)| other == peer);
+        self.book.trim(is_open);
+        self.book.report(is_open)
     }
 }

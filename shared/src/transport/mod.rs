@@ -13,6 +13,9 @@ mod identity;
 pub mod layers;
 mod link;
 mod links;
+mod meter;
+mod probe;
+mod record;
 mod settings;
 mod tls;
 
@@ -25,4 +28,6 @@ pub use framed::{FrameReader, FrameWriter};
 pub use identity::{Identity, IdentityError};
 pub use link::{Link, OnUndelivered, Parcel, Undelivered};
 pub use links::Links;
+pub use probe::{ProbeSink, Prober};
+pub use record::{LinkBook, LinkRecord};
 pub use settings::{Congestion, Settings};

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::congestion::{BbrConfig, CubicConfig};
+use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
+
+use super::meter::MeteredFactory;
 
 /// A silent peer is given up after this long. quinn's own 30 s would let every request of that time fail.
 const IDLE: Duration = Duration::from_millis(1500);
@@ -58,10 +60,11 @@ impl Settings {
             .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS))
             .max_concurrent_bidi_streams(VarInt::from_u32(BIDI_STREAMS))
             .datagram_receive_buffer_size(None);
-        match self.congestion {
-            Congestion::Cubic => config.congestion_controller_factory(Arc::new(CubicConfig::default())),
-            Congestion::Bbr => config.congestion_controller_factory(Arc::new(BbrConfig::default())),
+        let controller: Arc<dyn ControllerFactory + Send + Sync> = match self.congestion {
+            Congestion::Cubic => Arc::new(CubicConfig::default()),
+            Congestion::Bbr => Arc::new(BbrConfig::default()),
         };
+        config.congestion_controller_factory(Arc::new(MeteredFactory(controller)));
         Arc::new(config)
     }
 }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Attempt, PeerName, RequestId, Term};
 use crate::plan::{Plan, PlanHash, PlanId};
+use crate::telemetry::{Calibration, StartId};
+
+pub use crate::telemetry::{LinkReport, Report};
 
 use super::{Header, PROTOCOL_VERSION, binary};
 
@@ -20,6 +23,10 @@ const MAGIC: [u8; 4] = *b"WEIR";
 
 /// Plans that a worker may say it holds: it holds two at most, and one may be on its way out.
 const LIVE_MAX: usize = 4;
+
+/// Peers that one worker probes, or is probed by. All of a small cluster; of a large one some neighbours, so that a
+/// cluster of n workers has O(n) probes and no report grows with n.
+pub const MEASURED_MAX: usize = 17;
 
 /// Characters of a [`Reason`].
 const REASON_MAX: usize = 500;
@@ -58,7 +65,7 @@ impl std::fmt::Display for Reason {
 }
 
 /// A worker introduces itself. Who it is, its certificate has said already.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// Its release, for people.
     pub release: Reason,
@@ -70,6 +77,12 @@ pub struct Hello {
     pub term: Term,
     /// Plans that it holds.
     pub live: Vec<PlanId>,
+    /// The start of its process from which its counters rise.
+    pub start: StartId,
+    /// How often it sends readings, in milliseconds.
+    pub report_period_millis: u32,
+    /// What it measured before its first plan, unless that was turned off or failed.
+    pub calibration: Option<Calibration>,
 }
 
 /// From worker to orchestrator.
@@ -136,11 +149,28 @@ pub enum ToWorker {
         /// The plan.
         plan: PlanId,
     },
+    /// Measure the links to some peers while no plan uses them, and let some peers measure theirs to here. Replaces what
+    /// was said before.
+    Measure {
+        /// Whom to probe, at most [`MEASURED_MAX`].
+        probe: Vec<ProbeTarget>,
+        /// Who may probe, at most [`MEASURED_MAX`].
+        admit: Vec<PeerName>,
+    },
     /// The orchestrator does not want this worker; it says why and closes.
     Reject {
         /// Why, for people.
         reason: Reason,
     },
+}
+
+/// A peer to probe.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProbeTarget {
+    /// Who.
+    pub peer: PeerName,
+    /// Where this worker reaches it; through a relay or an emulator where plans go through one too.
+    pub address: SocketAddr,
 }
 
 /// What preparing a plan has loaded.
@@ -191,6 +221,10 @@ impl RequestFailure {
 }
 
 impl FailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] =
+        [Self::StalePlan, Self::Overloaded, Self::Expired, Self::LinkDown, Self::Broken];
+
     /// The value of the metric label `kind`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -201,42 +235,6 @@ impl FailureKind {
             Self::Broken => "broken",
         }
     }
-}
-
-/// A worker's readings. Counters rise from the worker's start; the receiver takes differences.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Report {
-    /// Stage executions.
-    pub executions: u64,
-    /// Seconds spent in them.
-    pub compute_seconds: f64,
-    /// Activations that wait to be computed.
-    pub queue_length: u32,
-    /// Bytes of weights held.
-    pub weight_bytes: u64,
-    /// Resident memory of the process in bytes.
-    pub resident_bytes: u64,
-    /// One entry for each link on which this worker sends.
-    pub links: Vec<LinkReport>,
-}
-
-/// Readings of one directed link, taken by its sender.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LinkReport {
-    /// Who receives.
-    pub to: PeerName,
-    /// Whether it is connected now.
-    pub up: bool,
-    /// Smoothed round-trip time in seconds.
-    pub rtt_seconds: f64,
-    /// Activations sent.
-    pub activations: u64,
-    /// Bytes of activations sent, headers included.
-    pub sent_bytes: u64,
-    /// Packets sent.
-    pub packets_sent: u64,
-    /// Packets lost.
-    pub packets_lost: u64,
 }
 
 /// Why a frame cannot be read.

@@ -196,10 +196,10 @@ mod tests {
     #[test]
     fn another_version_is_named() {
         let error = Header::length(*b"WEIR\x00\x09\x00\x10").unwrap_err().to_string();
-        assert!(error.contains("version 9") && error.contains("version 1"), "{error}");
+        assert!(error.contains("version 9") && error.contains("this program version 2"), "{error}");
         assert!(matches!(Header::length(*b"HTTP\x00\x01\x00\x10"), Err(HeaderError::Magic)));
-        assert!(matches!(Header::length(*b"WEIR\x00\x01\x00\x00"), Err(HeaderError::Length(0))));
-        assert!(matches!(Header::length(*b"WEIR\x00\x01\xff\xff"), Err(HeaderError::Length(0xffff))));
+        assert!(matches!(Header::length(*b"WEIR\x00\x02\x00\x00"), Err(HeaderError::Length(0))));
+        assert!(matches!(Header::length(*b"WEIR\x00\x02\xff\xff"), Err(HeaderError::Length(0xffff))));
     }
 
     proptest! {

@@ -12,4 +12,4 @@ pub mod header;
 pub use header::{Header, HeaderError};
 
 /// The version of everything in this module. Peers of different versions refuse each other by name.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;

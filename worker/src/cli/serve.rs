@@ -4,15 +4,19 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use weir_shared::ids::{PeerName, Role};
 use weir_shared::logging::{self, LogFormat};
+use weir_shared::telemetry::Calibration;
 use weir_shared::transport::{Congestion, Identity, Settings};
+use weir_shared::weights::Checkpoint;
 
 use crate::app::{Config, Worker};
 use crate::loader::{StageLoader, prepare_thread};
 use crate::resnet::threads;
+use crate::telemetry::{PowerModel, RadioModel, TelemetryConfig, calibrate};
 use crate::weights::{Remote, Sources, Store};
 
 /// Arguments of `serve`. Each can be given as an environment variable too.
@@ -48,9 +52,75 @@ pub struct Args {
     /// How QUIC finds its rate: bbr keeps it on lossy links, cubic is the field's default.
     #[arg(long, env = "WEIR_CONGESTION", value_name = "NAME", default_value = "bbr")]
     congestion: Congestion,
+    /// Milliseconds between two reports to the orchestrator.
+    #[arg(long, env = "WEIR_REPORT_PERIOD_MS", value_name = "MS", default_value_t = 250,
+          value_parser = clap::value_parser!(u64).range(20..=60_000))]
+    report_period_ms: u64,
+    /// The most milliseconds to measure this machine for before the first session; 0 measures nothing.
+    #[arg(long, env = "WEIR_CALIBRATION_MS", value_name = "MS", default_value_t = 800,
+          value_parser = clap::value_parser!(u64).range(..=60_000))]
+    calibration_ms: u64,
+    /// Where energy, batteries and memory limits are read.
+    #[arg(long, env = "WEIR_SYSFS_ROOT", value_name = "DIR", default_value = "/sys")]
+    sysfs_root: PathBuf,
+    /// Watts of this machine while idle and while all compute threads are busy, used where nothing can be read.
+    #[arg(long, env = "WEIR_POWER_MODEL", value_name = "MODEL", default_value_t = PowerModel::default())]
+    power_model: PowerModel,
+    /// Joules for each byte sent and received.
+    #[arg(long, env = "WEIR_RADIO_MODEL", value_name = "MODEL", default_value_t = RadioModel::default())]
+    radio_model: RadioModel,
+    /// The most watts that this machine may draw on average.
+    #[arg(long, env = "WEIR_POWER_BUDGET_WATTS", value_name = "WATTS", value_parser = positive)]
+    power_budget_watts: Option<f64>,
+    /// Hours that the battery must last from now on.
+    #[arg(long, env = "WEIR_BATTERY_HOURS", value_name = "HOURS", value_parser = positive)]
+    battery_hours: Option<f64>,
+    /// The most bytes of memory that this process may use, if fewer than its cgroup and the machine allow.
+    #[arg(long, env = "WEIR_MEMORY_LIMIT_BYTES", value_name = "BYTES",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    memory_limit_bytes: Option<u64>,
     /// How log lines are written: text or json.
     #[arg(long, env = "WEIR_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+}
+
+/// A number above zero that some use can be made of.
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && *number <= 1e6);
+    number.ok_or_else(|| format!("{text:?} is no number above 0 and up to 1000000"))
+}
+
+impl Args {
+    fn telemetry(&self) -> TelemetryConfig {
+        TelemetryConfig {
+            sysfs_root: self.sysfs_root.clone(),
+            power: self.power_model,
+            radio: self.radio_model,
+            budget_watts: self.power_budget_watts,
+            battery_for: self.battery_hours.map(|hours| Duration::from_secs_f64(hours * 3600.0)),
+            memory_limit: self.memory_limit_bytes,
+            ..TelemetryConfig::default()
+        }
+    }
+
+    /// Measures the machine, unless that is turned off. Plans can be made without.
+    fn calibration(&self, checkpoint: Option<&Checkpoint>) -> Option<Calibration> {
+        if self.calibration_ms == 0 {
+            return None;
+        }
+        let began = Instant::now();
+        match calibrate(checkpoint, Duration::from_millis(self.calibration_ms)) {
+            Ok(found) => {
+                let measured = found.layer_seconds.iter().flatten().count();
+                tracing::info!(macs_per_second = found.macs_per_second, measured, took = ?began.elapsed(), "calibrated");
+                Some(found)
+            }
+            Err(error) => {
+                tracing::warn!(error = %weir_shared::chain(&error), "not calibrated");
+                None
+            }
+        }
+    }
 }
 
 /// Runs a worker until SIGTERM or SIGINT.
@@ -61,10 +131,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let threads = args.threads;
     let orchestrator = PeerName::new(Role::Orchestrator, &args.orchestrator_name)?;
     let settings = Settings { congestion: args.congestion };
-    if let Some(weights) = &args.weights {
-        // A missing file should be said now, not when the first plan comes.
-        weir_shared::weights::Checkpoint::open(weights)?;
-    }
+    // A missing file should be said now, not when the first plan comes.
+    let checkpoint = args.weights.as_ref().map(Checkpoint::open).transpose()?;
     let store = args.cache.as_deref().map(Store::open).transpose()?;
     let remote = store.is_some().then(|| Remote {
         certs: args.certs.clone(),
@@ -82,6 +150,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         threads: u16::try_from(threads.get()).context("--threads is too large")?,
         transport: settings,
         loader: Arc::new(StageLoader::new(Sources { checkpoint: args.weights.clone(), store, remote })),
+        telemetry: args.telemetry(),
+        report_period: Duration::from_millis(args.report_period_ms),
+        calibration: args.calibration(checkpoint.as_ref()),
     };
     actix_rt::System::new().block_on(async move {
         let worker = Worker::start(config, move || prepare_thread(threads))?;

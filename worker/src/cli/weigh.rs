@@ -12,8 +12,8 @@ use weir_shared::plan::plan::BatchNorm;
 use weir_shared::weights::Checkpoint;
 
 use super::arguments::NetworkArgs;
-use crate::metrics::resident_bytes;
 use crate::resnet::{StageNetwork, threads};
+use crate::telemetry::resident_bytes;
 
 /// Arguments of `weigh`.
 #[derive(Debug, clap::Args)]

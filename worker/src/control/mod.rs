@@ -3,6 +3,7 @@
 //! Directives go to the stage actor, its answers and failures come back. When the connection is lost the worker
 //! goes on computing its live plans and dials again: requests do not depend on the orchestrator's session.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +12,19 @@ use actix::prelude::*;
 use tokio::sync::{Mutex, mpsc, watch};
 use weir_shared::ids::PeerName;
 use weir_shared::plan::Plan;
+use weir_shared::telemetry::Calibration;
 use weir_shared::transport::{FrameReader, FrameWriter, Protocol, Transport};
 use weir_shared::wire::control::{FromWorker, Hello, Reason, RequestFailure, ToWorker};
 
+use crate::metrics::Metrics;
+use crate::pipeline::Measuring;
 use crate::stage::{
     CommitPlan, ConnectPlan, GetReport, NotConnected, ObeyTerm, PreparePlan, RetirePlan, StageActor,
 };
+use crate::telemetry::Telemetry;
 
 /// Messages that may wait for the control stream. Failures beyond it are lost; the gateway then finds out by time.
 const OUTBOX: usize = 1024;
-
-/// Readings are sent this often.
-const REPORT_PERIOD: Duration = Duration::from_millis(250);
 
 /// Pause before dialling again.
 const REDIAL: Duration = Duration::from_millis(500);
@@ -46,6 +48,16 @@ pub struct Control {
     pub stage: Addr<StageActor>,
     /// Takes what the stage has to say.
     pub outbox: Outbox,
+    /// Measures links where the orchestrator says so.
+    pub measuring: Measuring,
+    /// Reads the machine for each report.
+    pub telemetry: RefCell<Telemetry>,
+    /// How often readings are sent.
+    pub report_period: Duration,
+    /// What was measured before the first session.
+    pub calibration: Option<Calibration>,
+    /// Shows what is reported.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Where the stage leaves messages for the orchestrator; usable before and between sessions.
@@ -167,6 +179,9 @@ impl Control {
             threads: self.threads,
             term,
             live,
+            start: self.telemetry.borrow().start(),
+            report_period_millis: u32::try_from(self.report_period.as_millis()).unwrap_or(u32::MAX),
+            calibration: self.calibration.clone(),
         }))
     }
 
@@ -193,6 +208,7 @@ impl Control {
                     self.stage.send(RetirePlan(plan)).await?;
                     self.outbox.leave(FromWorker::Retired { plan });
                 }
+                ToWorker::Measure { probe, admit } => self.measuring.measure(probe, admit),
                 ToWorker::Reject { reason } => return Err(SessionError::Rejected(reason)),
                 ToWorker::Welcome { .. } => return Err(SessionError::Unwelcome),
             }
@@ -223,11 +239,13 @@ impl Control {
     }
 
     async fn report(&self) -> Result<(), SessionError> {
-        let mut tick = tokio::time::interval(REPORT_PERIOD);
+        let mut tick = tokio::time::interval(self.report_period);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let (report, ..) = self.stage.send(GetReport).await?;
+            let (mut report, ..) = self.stage.send(GetReport).await?;
+            self.telemetry.borrow_mut().complete(&mut report, tokio::time::Instant::now().into_std());
+            self.metrics.report(&report);
             self.outbox.leave(FromWorker::Report(report));
         }
     }

@@ -4,13 +4,15 @@
 //! plan that named it is retired. Each stream is read on its own, so that a slow one delays no other; how many
 //! there are at once is bounded by QUIC's stream limit.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::watch;
+use weir_shared::ids::PeerName;
 use weir_shared::transport::activation::{self, ReceiveError};
 use weir_shared::transport::{
-    Admitted, Ended, IncomingPeer, PeerConnection, Protocol, Transport, close_code,
+    Admitted, Ended, IncomingPeer, PeerConnection, ProbeSink, Protocol, Transport, close_code,
 };
 
 use crate::metrics::Metrics;
@@ -31,6 +33,10 @@ pub struct Inbound {
     pub metrics: Arc<Metrics>,
     /// The links that are open.
     pub admitted: Admitted,
+    /// Who may measure the link to here.
+    pub probers: watch::Receiver<Arc<BTreeSet<PeerName>>>,
+    /// Takes their probes.
+    pub probes: ProbeSink,
 }
 
 impl Inbound {
@@ -51,10 +57,24 @@ impl Inbound {
                 return tracing::warn!(%remote, error = %weir_shared::chain(&error), "peer refused");
             }
         };
-        if peer.protocol != Protocol::Data {
-            self.metrics.refused("protocol");
-            return peer.close(close_code::WRONG_ROLE, "workers accept activations only");
+        match peer.protocol {
+            Protocol::Data => self.serve(peer).await,
+            Protocol::Probe => {
+                let admitted = self.probers.borrow().contains(&peer.peer);
+                if admitted {
+                    return self.probes.absorb(&peer).await;
+                }
+                self.metrics.refused("probe");
+                peer.close(close_code::NOT_IN_PLAN, "you have no link to here to measure");
+            }
+            Protocol::Control | Protocol::Weights => {
+                self.metrics.refused("protocol");
+                peer.close(close_code::WRONG_ROLE, "workers accept activations only");
+            }
         }
+    }
+
+    async fn serve(self, peer: PeerConnection) {
         let name = peer.peer.clone();
         let admits = |plans: &Arc<LivePlans>| plans.admits(&name);
         let read = |stream| {

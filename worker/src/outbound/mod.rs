@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use weir_shared::plan::{Node, Plan, Route};
-use weir_shared::transport::{Links, OnUndelivered, Parcel, Transport, Undelivered, activation};
+use weir_shared::transport::{LinkBook, Links, OnUndelivered, Parcel, Transport, Undelivered, activation};
 use weir_shared::wire::control::{FailureKind, LinkReport, RequestFailure};
 use weir_shared::wire::{Header, codec};
 
@@ -84,6 +84,11 @@ impl Outbound {
     /// Closes the links that none of `plans` uses.
     pub fn keep_only<'a>(&self, plans: impl Iterator<Item = &'a Plan>) {
         self.links.keep_only(plans);
+    }
+
+    /// What is counted for each peer, for a prober to add to.
+    pub fn book(&self) -> LinkBook {
+        self.links.book()
     }
 
     /// Readings of every link.

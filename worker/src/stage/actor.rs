@@ -8,7 +8,7 @@ use actix::prelude::*;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use weir_shared::ids::{Term, WorkerId};
-use weir_shared::plan::{Plan, PlanHash, PlanId, StageIndex};
+use weir_shared::plan::{Encoding, Plan, PlanHash, PlanId, StageIndex};
 use weir_shared::wire::Header;
 use weir_shared::wire::control::{FailureKind, Loaded, Report};
 
@@ -51,6 +51,7 @@ pub struct StageActor {
     queue: VecDeque<Job>,
     executions: u64,
     compute_time: Duration,
+    received_bytes: u64,
 }
 
 impl StageActor {
@@ -69,6 +70,7 @@ impl StageActor {
             queue: VecDeque::new(),
             executions: 0,
             compute_time: Duration::ZERO,
+            received_bytes: 0,
         }
         .start())
     }
@@ -108,6 +110,16 @@ impl StageActor {
     }
 }
 
+/// Bytes of so many numbers on the wire; without the ranges of int8, which are small.
+const fn wire_bytes(encoding: Encoding, numbers: usize) -> u64 {
+    let each = match encoding {
+        Encoding::F32 => 4,
+        Encoding::F16 => 2,
+        Encoding::Int8 => 1,
+    };
+    numbers as u64 * each
+}
+
 /// A first run on plain numbers: shows that the stage computes, and lets libtorch allocate before it matters.
 fn canary(compute: &dyn Compute, plan: &Plan, stage: StageIndex) -> Result<(), String> {
     let program = plan.program(stage);
@@ -140,6 +152,7 @@ impl Handler<ActivationArrived> for StageActor {
 
     fn handle(&mut self, ActivationArrived(arrived): ActivationArrived, _: &mut Self::Context) {
         let header = arrived.header;
+        self.received_bytes += wire_bytes(header.encoding, arrived.values.len());
         let Some(live) = self.plans.get(header.plan).cloned() else {
             return self.fail(
                 &header,
@@ -277,15 +290,15 @@ impl Handler<GetReport> for StageActor {
     type Result = MessageResult<GetReport>;
 
     fn handle(&mut self, _: GetReport, _: &mut Self::Context) -> Self::Result {
-        let links = self.parts.outbound.report();
-        self.parts.metrics.links(&links);
         let report = Report {
             executions: self.executions,
             compute_seconds: self.compute_time.as_secs_f64(),
             queue_length: self.queue.len() as u32,
             weight_bytes: self.plans.weight_bytes(),
-            resident_bytes: crate::metrics::resident_bytes(),
-            links,
+            received_bytes: self.received_bytes,
+            layers: self.parts.loader.layer_times(),
+            links: self.parts.outbound.report(),
+            ..Report::default()
         };
         let live: Vec<PlanId> = self.plans.iter().map(|live| live.plan.id()).collect();
         let term: Term = self.plans.term();

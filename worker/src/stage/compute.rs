@@ -8,6 +8,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use weir_shared::plan::{Plan, StageIndex, StageProgram};
+use weir_shared::telemetry::LayerReading;
 use weir_shared::wire::Header;
 use weir_shared::wire::control::Loaded;
 
@@ -39,6 +40,11 @@ pub trait LoadStage: Send + Sync {
     /// # Errors
     /// A text for people that names the thing and the remedy.
     fn load(&self, plan: &Plan, stage: StageIndex) -> Result<Arc<dyn Compute>, String>;
+
+    /// Times of the layers that stages of this loader have computed; none where they are not measured.
+    fn layer_times(&self) -> Vec<LayerReading> {
+        Vec::new()
+    }
 }
 
 /// A stage execution failed.

@@ -47,7 +47,7 @@ pub struct CommitPlan(pub PlanId);
 #[rtype(result = "()")]
 pub struct RetirePlan(pub PlanId);
 
-/// Readings since the start, and the plans that are alive.
+/// What the stage knows for a report, and the plans that are alive.
 #[derive(Message)]
 #[rtype(result = "(Report, Term, Vec<PlanId>)")]
 pub struct GetReport;

@@ -1,0 +1,202 @@
+//! Goodput of a link from its real transfers.
+//!
+//! What counts is a *busy period*: from the first byte written on an idle link until everything is acknowledged. While it
+//! lasts the sender always has something outstanding, so bytes over time is the link's rate, whatever the own load is;
+//! single transfers would seem slow when they merely wait for each other. The first round trip of a period passes before
+//! the first acknowledgement can come, so it is taken off. A long period is cut into parts, so that a link that collapses
+//! in the middle of a transfer shows it at once and not when the transfer ends.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::GoodputReading;
+
+/// Less says more about the round-trip time than about the rate.
+const BYTES_MIN: u64 = 12 * 1024;
+
+/// A busy period is cut after this long: the report period is of this size, so each report has news.
+const PART: Duration = Duration::from_millis(200);
+
+/// The receiver may hold back the acknowledgement of a last lone packet for 25 ms (RFC 9000, section 13.2.1), which is no
+/// time of the link's: the last two packets are not waited for.
+const TAIL_BYTES: u64 = 2 * PACKET_BYTES;
+
+/// A packet of QUIC on Ethernet: 1500 bytes without the headers of IPv6 and UDP. A smaller one only makes this a safer tail.
+const PACKET_BYTES: u64 = 1452;
+
+/// Share of a packet that is useful: some 35 of 1452 bytes are the packet's number, the stream's frame and the cipher's tag.
+/// What is acknowledged is counted with them.
+const USEFUL: f64 = 0.975;
+
+/// Samples of the last second compete for the largest, and always this many, however old: one transfer may have been
+/// held up by something else than the link, but a link that has collapsed must not look fast for long.
+const RECENT: Duration = Duration::from_secs(1);
+const KEPT: usize = 3;
+
+/// The transfers of one link.
+#[derive(Debug, Clone, Default)]
+pub struct Transfers {
+    outstanding: u32,
+    busy: Option<Busy>,
+    recent: VecDeque<(Instant, f64)>,
+    samples: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    since: Instant,
+    /// What the connection's acknowledged bytes were then.
+    acked: u64,
+    /// Useful bytes that were written since then, or before and not acknowledged.
+    bytes: u64,
+    /// Whether the first round trip is in it.
+    first: bool,
+}
+
+impl Transfers {
+    /// A transfer of so many useful bytes begins; the connection has seen `acked` bytes acknowledged so far.
+    pub fn begin(&mut self, now: Instant, bytes: u64, acked: u64) {
+        self.outstanding += 1;
+        match &mut self.busy {
+            Some(busy) => busy.bytes += bytes,
+            none => *none = Some(Busy { since: now, acked, bytes, first: true }),
+        }
+    }
+
+    /// A transfer was acknowledged, or has failed. `when_acked` says when the connection had so many bytes acknowledged.
+    pub fn end(
+        &mut self,
+        now: Instant,
+        rtt_minimum: Duration,
+        when_acked: impl FnOnce(u64) -> Option<Instant>,
+    ) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        if self.outstanding > 0 {
+            return;
+        }
+        let Some(busy) = self.busy.take().filter(|busy| busy.bytes >= BYTES_MIN) else { return };
+        let bytes = busy.bytes - TAIL_BYTES;
+        let done = when_acked(busy.acked + bytes).unwrap_or(now);
+        self.sample(now, &busy, bytes, done, rtt_minimum);
+    }
+
+    /// A look in between, at every report: cuts a long busy period.
+    pub fn look(&mut self, now: Instant, rtt_minimum: Duration, acked: u64) {
+        let Some(busy) = self.busy else { return };
+        if now.saturating_duration_since(busy.since) < PART + rtt_minimum {
+            return;
+        }
+        let moved = acked.saturating_sub(busy.acked);
+        // What is acknowledged holds headers and what was sent twice; the useful part is never more than was written.
+        let useful = moved.min(busy.bytes);
+        self.sample(now, &busy, useful, now, rtt_minimum);
+        self.busy = Some(Busy { since: now, acked, bytes: busy.bytes - useful, first: false });
+    }
+
+    /// Whether nothing is outstanding.
+    pub const fn is_idle(&self) -> bool {
+        self.outstanding == 0
+    }
+
+    /// The connection is gone: what was outstanding says nothing.
+    pub fn reset(&mut self) {
+        (self.outstanding, self.busy) = (0, None);
+    }
+
+    /// What is known.
+    pub fn reading(&self, now: Instant) -> Option<GoodputReading> {
+        let (newest, _) = *self.recent.back()?;
+        let largest = self.recent.iter().map(|&(_, rate)| rate).fold(0.0, f64::max);
+        let age = now.saturating_duration_since(newest);
+        Some(GoodputReading {
+            bytes_per_second: largest,
+            samples: self.samples,
+            age_seconds: age.as_secs_f64(),
+        })
+    }
+
+    fn sample(&mut self, now: Instant, busy: &Busy, bytes: u64, done: Instant, rtt_minimum: Duration) {
+        let took = done.saturating_duration_since(busy.since);
+        // A quarter is kept where the round trip is nearly all of it: then the rate is high, and not known better. The first
+        // packet's own time on the link is a part of the round trip, so that packet does not count.
+        let (took, bytes) = if busy.first {
+            (took.saturating_sub(rtt_minimum).max(took / 4), bytes.saturating_sub(PACKET_BYTES))
+        } else {
+            (took, bytes)
+        };
+        // A microsecond keeps the division finite.
+        let rate = USEFUL * bytes as f64 / took.as_secs_f64().max(1e-6);
+        self.recent.push_back((now, rate));
+        self.samples += 1;
+        let stale = |&(at, _): &(Instant, f64)| now.saturating_duration_since(at) > RECENT;
+        while self.recent.len() > KEPT && self.recent.front().is_some_and(stale) {
+            self.recent.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(20);
+
+    /// 100,000 bytes but one packet in 100 ms, of which a part is useful.
+    const LESS_A_PACKET: f64 = USEFUL * 985_480.0;
+
+    fn rate(transfers: &Transfers, now: Instant) -> f64 {
+        transfers.reading(now).unwrap().bytes_per_second
+    }
+
+    fn after(start: Instant, millis: u64) -> Instant {
+        start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn one_transfer_without_its_round_trip() {
+        let (mut transfers, start) = (Transfers::default(), Instant::now());
+        transfers.begin(start, 102_904, 0);
+        // 100,000 bytes are there after 100 ms; the tail's acknowledgement is late.
+        transfers.end(after(start, 145), RTT, |bytes| {
+            assert_eq!(bytes, 100_000);
+            Some(after(start, 120))
+        });
+        assert!((rate(&transfers, start) - LESS_A_PACKET).abs() < 1.0);
+    }
+
+    #[test]
+    fn transfers_that_wait_for_each_other_are_one() {
+        let (mut transfers, start) = (Transfers::default(), Instant::now());
+        transfers.begin(start, 50_000, 0);
+        transfers.begin(after(start, 1), 52_904, 0);
+        transfers.end(after(start, 70), RTT, |_| None);
+        assert!(transfers.reading(start).is_none());
+        transfers.end(after(start, 120), RTT, |_| None);
+        assert!((rate(&transfers, start) - LESS_A_PACKET).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_collapse_shows_before_the_transfer_ends() {
+        let (mut transfers, start) = (Transfers::default(), Instant::now());
+        for i in 0..4 {
+            let at = after(start, 300 * i);
+            transfers.begin(at, 102_904, 0);
+            transfers.end(at + Duration::from_millis(120), RTT, |_| None);
+        }
+        let at = after(start, 1500);
+        transfers.begin(at, 1_000_000, 0);
+        for i in 1..=8 {
+            transfers.look(at + Duration::from_millis(250 * i), RTT, 25_000 * i);
+        }
+        let now = at + Duration::from_secs(2);
+        assert!((rate(&transfers, now) - 1e5).abs() < 1e4, "{}", rate(&transfers, now));
+    }
+
+    #[test]
+    fn little_says_nothing() {
+        let (mut transfers, start) = (Transfers::default(), Instant::now());
+        transfers.begin(start, 1000, 0);
+        transfers.end(after(start, 21), RTT, |_| None);
+        assert!(transfers.reading(start).is_none());
+    }
+}
