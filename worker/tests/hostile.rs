@@ -199,7 +199,7 @@ fn streams_without_a_readable_header_are_counted_and_dropped() {
         // Magic, version and length, as the preamble has them, and then the header itself.
         let damage: [(usize, &[u8]); 7] = [
             (0, b"HTTP"),
-            (4, &[0, 2]),
+            (4, &[0, 9]),
             (6, &[0, 0]),
             (6, &[0, 1]),
             (6, &[0x10, 0x01]),
