@@ -182,6 +182,9 @@ impl Totals {
     }
 }
 
+/// Reads one counter off a report.
+type Count = fn(&LinkReport) -> u64;
+
 /// The metrics of links, which workers and the gateway export alike.
 pub struct LinkMetrics {
     active: Table,
@@ -189,7 +192,7 @@ pub struct LinkMetrics {
     rtt_variation: Table,
     rtt_minimum: Table,
     goodput: Table,
-    totals: [(Totals, fn(&LinkReport) -> u64); 7],
+    totals: [(Totals, Count); 7],
 }
 
 impl LinkMetrics {

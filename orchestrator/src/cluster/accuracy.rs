@@ -80,7 +80,7 @@ fn entry(profile: &Profile, network: &Network, active: ActiveSet) -> Option<Entr
     };
     let loss_points = loss_points.max(0.0);
     let (macs, bytes) = (macs(network, &active) as f64, mean_cut_bytes(network, &active));
-    (loss_points <= POINTS_MAX).then(|| Entry {
+    (loss_points <= POINTS_MAX).then_some(Entry {
         candidate: Candidate { active, loss_points, source },
         macs,
         bytes,

@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn the_longest_report_fits_into_a_message() {
         let mut report = sane();
-        report.links = (0..LINKS_MAX).map(|i| link(&format!("{:063}", i).replace(' ', "0"))).collect();
+        report.links = (0..LINKS_MAX).map(|i| link(&format!("{i:063}").replace(' ', "0"))).collect();
         report.layers = (0..LAYERS_MAX as u16)
             .map(|layer| LayerReading { layer: LayerId(layer), batch: 8, runs: 1 << 40, seconds: 0.1 })
             .collect();
