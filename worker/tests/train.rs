@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -66,9 +68,17 @@ fn with_a_full_disk(command: &Command) -> Command {
     limited
 }
 
+/// Neighbours of files that were being replaced.
+fn half_written(out: &Path) -> BTreeSet<OsString> {
+    let files = std::fs::read_dir(out.parent().unwrap()).unwrap();
+    let names = files.map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".part")).collect()
+}
+
 /// A run that can not save its state says so, and leaves the state before it and the network before it alone.
 fn check_a_full_disk_loses_nothing(out: &Path) {
     let before = [state(out), out.to_owned()].map(|path| std::fs::read(path).ok());
+    let left_by_the_kill = half_written(out);
     let output = with_a_full_disk(&train(out, &[])).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -76,10 +86,7 @@ fn check_a_full_disk_loses_nothing(out: &Path) {
         "{said}"
     );
     assert!(before == [state(out), out.to_owned()].map(|path| std::fs::read(path).ok()), "all is as before");
-    let files = std::fs::read_dir(out.parent().unwrap()).unwrap();
-    let names: Vec<String> =
-        files.map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned()).collect();
-    assert!(!names.iter().any(|name| name.ends_with(".part")), "nothing half-written is left: {names:?}");
+    assert_eq!(half_written(out), left_by_the_kill, "nothing half-written is left");
 }
 
 #[test]

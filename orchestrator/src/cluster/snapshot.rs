@@ -164,11 +164,11 @@ mod tests {
         PeerName::new(Role::Worker, name).unwrap()
     }
 
-    fn cluster(now: Instant, of_a: Vec<LinkReport>) -> Cluster {
+    fn cluster(now: Instant, of_a: &[LinkReport]) -> Cluster {
         let mut cluster = Cluster::default();
         for name in ["a", "b", "c"] {
             join(&mut cluster, name, 1, vec![]);
-            let links = if name == "a" { of_a.clone() } else { vec![] };
+            let links = if name == "a" { of_a.to_vec() } else { vec![] };
             let report = Report { start: StartId(1), uptime_seconds: 1.0, links, ..Report::default() };
             cluster.reported(now, &name.parse().unwrap(), report).unwrap();
         }
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn an_unmeasured_link_is_as_its_reverse_or_as_the_worst_that_is_known() {
         let now = Instant::now();
-        let cluster = cluster(now, vec![link(&peer("b"), 0.01, 5e6), link(&peer("c"), 0.08, 2e5)]);
+        let cluster = cluster(now, &[link(&peer("b"), 0.01, 5e6), link(&peer("c"), 0.08, 2e5)]);
         let snapshot = snapshot(&cluster, now, None);
         assert_eq!(snapshot.links.len(), 12);
         assert_eq!(found(&snapshot, "a", "b"), Some((0.01, 5e6)));
