@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn before_anything_is_measured_every_link_is_poor_but_there() {
         let now = Instant::now();
-        let snapshot = snapshot(&cluster(now, vec![]), now, None);
+        let snapshot = snapshot(&cluster(now, &[]), now, None);
         assert!(
             snapshot
                 .links
@@ -222,7 +222,7 @@ mod tests {
     fn a_link_that_was_tried_and_failed_is_left_out() {
         let now = Instant::now();
         let broken = LinkReport { up: false, probes: 1, probe_failures: 1, ..link(&peer("b"), 0.01, 5e6) };
-        let snapshot = snapshot(&cluster(now, vec![broken]), now, None);
+        let snapshot = snapshot(&cluster(now, &[broken]), now, None);
         assert_eq!(found(&snapshot, "a", "b"), None);
         assert!(found(&snapshot, "b", "a").is_some());
     }
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_silent_worker_is_left_out_unless_it_serves() {
         let start = Instant::now();
-        let mut cluster = cluster(start, vec![]);
+        let mut cluster = cluster(start, &[]);
         let later = start + Duration::from_secs(3);
         let report = Report { start: StartId(1), uptime_seconds: 4.0, ..Report::default() };
         cluster.reported(later, &"a".parse().unwrap(), report).unwrap();
