@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod checker;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

@@ -279,7 +279,7 @@ pub(super) fn placement(instance: &Instance<'_>, models: &[SetModel], found: &Fo
     }
 }
 
-fn solution(instance: &Instance<'_>, problem: &Problem, models: &[SetModel], outcome: Outcome) -> Solution {
+pub(super) fn solution(instance: &Instance<'_>, problem: &Problem, models: &[SetModel], outcome: Outcome) -> Solution {
     let Outcome { record, open } = outcome;
     let alternative = |found: &Found| {
         let placement = placement(instance, models, found);
