@@ -66,6 +66,9 @@ impl Priced {
 /// Steps that are tried; the bound rises quickly at first and then hardly.
 const STEPS: usize = 40;
 
+/// Where no plan is known, the optimum is taken to be this many times the bound.
+const TARGET: f64 = 1.2;
+
 /// Raises the bound of one set until it reaches `upper`, the cheapest relaxed plan is a plan, or steps run out.
 pub(super) fn raise(
     instance: &Instance<'_>,
@@ -76,7 +79,7 @@ pub(super) fn raise(
     upper: f64,
     scratch: &mut Scratch,
 ) -> Priced {
-    if !start.bound.total.is_finite() || !upper.is_finite() {
+    if !start.bound.total.is_finite() {
         return start;
     }
     let mut best_value = start.value(model, problem, period_min);
@@ -107,7 +110,9 @@ pub(super) fn raise(
         if squares <= 1e-18 || value >= upper {
             break;
         }
-        let step = scale * (upper * 1.01 - value).max(upper * 1e-6) / squares;
+        // Polyak's step length; where no plan is known yet, the bound itself gives the scale.
+        let target = if upper.is_finite() { upper * 1.01 } else { value.abs() * TARGET };
+        let step = scale * (target - value).max(target * 1e-6) / squares;
         multipliers.latency = (multipliers.latency + step * latency).max(0.0);
         multipliers.energy = (multipliers.energy + step * energy).max(0.0);
         multipliers.loss = (multipliers.loss + step * loss).max(0.0);

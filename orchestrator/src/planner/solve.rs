@@ -142,6 +142,7 @@ pub(super) fn run(
         }
     }
     let mut left = f64::INFINITY;
+    let mut warm = Multipliers::none(instance.count());
     while let Some(Reverse(next)) = open.pop() {
         if record.prunes(next.bound) {
             continue;
@@ -155,7 +156,11 @@ pub(super) fn run(
             && next.period_max > next.period_min * PERIOD_RANGE
             && next.period_max > PERIOD_LEAST;
         let range = Problem { period_max: next.period_max, ..problem.clone() };
-        let priced = Priced::new(instance, model, &range, Multipliers::none(instance.count()), &mut scratch);
+        // What held for the set before is a good guess: sets differ in little.
+        let mut priced = Priced::new(instance, model, &range, warm.clone(), &mut scratch);
+        if priced.value(model, &range, next.period_min) < next.bound {
+            priced = Priced::new(instance, model, &range, Multipliers::none(instance.count()), &mut scratch);
+        }
         let value = priced.value(model, &range, next.period_min);
         if record.prunes(value) {
             continue;
@@ -169,6 +174,7 @@ pub(super) fn run(
         }
         let upper = record.upper() * (1.0 - record.gap);
         let priced = raise(instance, model, &range, priced, next.period_min, upper, &mut scratch);
+        warm = priced.multipliers.clone();
         if record.prunes(priced.value(model, &range, next.period_min)) {
             continue;
         }
