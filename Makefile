@@ -13,10 +13,10 @@ export RUST_TEST_THREADS
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test check clean train-smoke models
+.PHONY: help setup build demo test test-planner-wide bench-planner check clean train-smoke models
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing, fetch libtorch, write .cargo/config.toml
 	@scripts/setup.sh
@@ -53,6 +53,13 @@ models: build ## train and study the CIFAR-10 networks anew, into target/models:
 	mkdir -p $(MODELS_DIR)
 	$(call model,resnet20,100,1)
 	$(call model,resnet56,60,2)
+
+test-planner-wide: setup ## the planner against brute force and a MILP on thousands of instances
+	WEIR_PLANNER_WIDE=1 cargo test -p weir-orchestrator --release --test planner -- --nocapture
+
+bench-planner: setup ## the planner's speed against its targets, its growth, and a MILP side by side
+	cargo bench -p weir-orchestrator --bench planner_speed
+	cargo bench -p weir-orchestrator --bench planner
 
 check: setup ## formatting, lints, and the dependencies' licences and advisories
 	cargo fmt --all --check

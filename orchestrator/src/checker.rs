@@ -84,7 +84,9 @@ pub fn check_placement(
     let trace = Trace::new(snapshot, &network, placement)?;
     let terms = trace.follow()?;
     let limit = |limit: Limit, value: f64, allowed: Option<f64>| match allowed {
-        Some(allowed) if value > allowed * (1.0 + ROUNDING) => Err(Violation::Limit { limit, value, allowed }),
+        Some(allowed) if value > allowed * (1.0 + ROUNDING) => {
+            Err(Violation::Limit { limit, value, allowed })
+        }
         _ => Ok(()),
     };
     let bounds = policy.bounds();
@@ -95,7 +97,9 @@ pub fn check_placement(
     if bounds.offered_load && snapshot.offered_load > 0.0 {
         limit(Limit::Throughput, terms.period_seconds, Some(1.0 / snapshot.offered_load))?;
     }
-    if let Some(entry) = placement.encodings.iter().find(|entry| !policy.encodings().contains(&entry.encoding)) {
+    if let Some(entry) =
+        placement.encodings.iter().find(|entry| !policy.encodings().contains(&entry.encoding))
+    {
         return Err(Violation::Unsound(format!("the policy does not allow {}", entry.encoding)));
     }
     for (index, worker) in trace.workers.iter().enumerate() {
@@ -315,7 +319,11 @@ impl<'a> Trace<'a> {
             Op::Shortcut { block } => projection(block),
             Op::Join { operands: Operands::BranchOnly, .. } => 0,
             Op::Join { block, .. } => {
-                if early(block) { 0 } else { projection(block) }
+                if early(block) {
+                    0
+                } else {
+                    projection(block)
+                }
             }
             Op::Head => self.network.layers().last().map_or(0, |head| head.macs),
         }
@@ -324,7 +332,8 @@ impl<'a> Trace<'a> {
     /// Weights of every layer of the stage, switched off or not, and the most numbers alive at once.
     fn memory_bytes(&self, index: usize) -> f64 {
         let range = self.bounds[index].clone();
-        let weights: u64 = range.filter_map(|layer| self.network.layer(LayerId(layer))).map(|l| l.weight_bytes).sum();
+        let weights: u64 =
+            range.filter_map(|layer| self.network.layer(LayerId(layer))).map(|l| l.weight_bytes).sum();
         let numbers = self.programs[index].peak_elements() * usize::from(self.snapshot.batch);
         weights as f64 + numbers as f64 * 4.0
     }

@@ -6,6 +6,7 @@ mod admin;
 mod certs;
 mod demo;
 mod links;
+mod offline;
 mod plan;
 mod status;
 mod workers;
@@ -30,8 +31,8 @@ enum Command {
     Certs(certs::Args),
     /// Show in short how a cluster is.
     Status(admin::AdminArgs),
-    /// Show the committed plan: which worker computes which layers.
-    Plan(admin::AdminArgs),
+    /// Show the committed plan: which worker computes which layers; or plan for a snapshot, offline.
+    Plan(plan::Args),
     /// Show the workers of a cluster.
     Workers(admin::AdminArgs),
     /// Show the links between the peers of a cluster.

@@ -3,14 +3,28 @@
 use std::process::ExitCode;
 
 use super::admin::AdminArgs;
+use super::offline::{self, OfflineArgs};
 use crate::admin::views::{PlanDocument, RouteDocument, StageDocument};
 use crate::demo::table::{self, Align, bytes, count};
 
-/// Asks and prints.
+/// Whom to ask, or what to plan for.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    admin: AdminArgs,
+    #[command(flatten)]
+    offline: OfflineArgs,
+}
+
+/// Asks and prints; with a snapshot, plans and prints.
 ///
 /// # Errors
-/// If the orchestrator does not answer, or has no plan.
-pub(super) async fn run(args: &AdminArgs) -> anyhow::Result<ExitCode> {
+/// If the orchestrator does not answer, or has no plan; with a snapshot, if there is none for it.
+pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(file) = &args.offline.snapshot {
+        return offline::run(&args.offline, file);
+    }
+    let args = &args.admin;
     let found = args.client()?.plan().await?;
     // The orchestrator's own words: they say what it waits for.
     args.print(&found.map_err(anyhow::Error::msg)?, lines)

@@ -5,6 +5,8 @@
 //! computing power and period, and a shortcut that travels beside the main value.
 //! `docs/planner.md` has the equations.
 
+use std::rc::Rc;
+
 use super::instance::{Instance, LANES};
 use super::problem::{Problem, within};
 use super::set_model::{Load, SetModel};
@@ -111,6 +113,8 @@ pub(super) struct Scratch {
     queue: Vec<(f64, u16)>,
     heads: Vec<u32>,
     tails: Vec<u32>,
+    /// The last prices of links: they change only with the prices of seconds, joules and points.
+    prices: Option<Rc<Prices>>,
 }
 
 impl Bound {
@@ -237,7 +241,7 @@ impl Bound {
                 for worker in 0..count {
                     let at = worker * stride;
                     let arcs = prices.row(at, stride);
-                    let least = least_of(arcs, &near, next, problem.period_max);
+                    let [least] = least_of(arcs, &near, [next], problem.period_max);
                     self.sent[row + worker] = least;
                     self.passed[row + worker] = least;
                 }
@@ -249,10 +253,10 @@ impl Bound {
                 let either: Vec<f64> = with.iter().zip(without).map(|(a, b)| a.min(*b)).collect();
                 for worker in 0..count {
                     let arcs = prices.row(worker * stride, stride);
-                    let beside = least_of(arcs, &both, with, problem.period_max);
-                    let later = least_of(arcs, &near, without, problem.period_max);
+                    let beside = least_of(arcs, &both, [with], problem.period_max)[0];
+                    let [later, passed] = least_of(arcs, &near, [without, &either], problem.period_max);
                     self.sent[row + worker] = beside.min(later);
-                    self.passed[row + worker] = least_of(arcs, &near, &either, problem.period_max);
+                    self.passed[row + worker] = passed;
                 }
             }
         }
@@ -268,28 +272,53 @@ impl Prices {
     }
 }
 
-/// The least cost over receivers and encodings. `Row` and `next` have the same length, a multiple of `LANES`.
-fn least_of((base, slope, busy): Row<'_>, choices: &[Choice], next: &[f64], period_max: f64) -> f64 {
-    let mut least = [f64::INFINITY; LANES];
-    let unlimited = period_max == f64::INFINITY;
-    let rows = base.chunks_exact(LANES).zip(slope.chunks_exact(LANES));
-    let rows = rows.zip(busy.chunks_exact(LANES)).zip(next.chunks_exact(LANES));
-    for (((base, slope), busy), next) in rows {
+/// The least cost over receivers and encodings, for each of several costs from the receivers on. All rows have the same
+/// length, a multiple of [`LANES`].
+fn least_of<const N: usize>(
+    row: Row<'_>,
+    choices: &[Choice],
+    nexts: [&[f64]; N],
+    period_max: f64,
+) -> [f64; N] {
+    // The common case without a limit, and the common numbers of encodings, get loops of their own.
+    match (period_max == f64::INFINITY, choices) {
+        (true, [a, b, c]) => least_over(row, &[*a, *b, *c], nexts, |_, _| true),
+        (true, _) => least_over(row, choices, nexts, |_, _| true),
+        (false, [a, b, c]) => least_over(row, &[*a, *b, *c], nexts, |busy, most| busy <= most),
+        (false, [a, b]) => least_over(row, &[*a, *b], nexts, |busy, most| busy <= most),
+        (false, _) => least_over(row, choices, nexts, |busy, most| busy <= most),
+    }
+}
+
+#[inline(always)]
+fn least_over<const N: usize>(
+    (base, slope, busy): Row<'_>,
+    choices: &[Choice],
+    nexts: [&[f64]; N],
+    allowed: impl Fn(f64, f64) -> bool,
+) -> [f64; N] {
+    let mut least = [[f64::INFINITY; LANES]; N];
+    let rows = base.as_chunks::<LANES>().0.iter().zip(slope.as_chunks::<LANES>().0);
+    let rows = rows.zip(busy.as_chunks::<LANES>().0).enumerate();
+    let nexts = nexts.map(|next| next.as_chunks::<LANES>().0);
+    for (chunk, ((base, slope), busy)) in rows {
         let mut cheapest = [f64::INFINITY; LANES];
         for choice in choices {
             for lane in 0..LANES {
                 let cost = slope[lane] * choice.bytes + choice.cost;
-                let allowed = unlimited || busy[lane] <= choice.busy_max;
-                let cost = if allowed { cost } else { f64::INFINITY };
+                let cost = if allowed(busy[lane], choice.busy_max) { cost } else { f64::INFINITY };
                 cheapest[lane] = if cost < cheapest[lane] { cost } else { cheapest[lane] };
             }
         }
-        for lane in 0..LANES {
-            let cost = base[lane] + cheapest[lane] + next[lane];
-            least[lane] = if cost < least[lane] { cost } else { least[lane] };
+        for (least, next) in least.iter_mut().zip(nexts) {
+            let Some(next) = next.get(chunk) else { continue };
+            for lane in 0..LANES {
+                let cost = base[lane] + cheapest[lane] + next[lane];
+                least[lane] = if cost < least[lane] { cost } else { least[lane] };
+            }
         }
     }
-    least.into_iter().fold(f64::INFINITY, f64::min)
+    least.map(|lanes| lanes.into_iter().fold(f64::INFINITY, f64::min))
 }
 
 fn choices(
@@ -328,7 +357,8 @@ fn stage_ends(instance: &Instance<'_>, model: &SetModel, problem: &Problem) -> V
     for (index, worker) in instance.workers.iter().enumerate() {
         let budget = worker.power_budget_watts.filter(|_| problem.power).unwrap_or(f64::INFINITY);
         let watts = worker.active_watts * instance.snapshot.offered_load;
-        let memory = worker.memory_bytes.filter(|_| problem.memory).map_or(f64::INFINITY, |bytes| bytes as f64);
+        let memory =
+            worker.memory_bytes.filter(|_| problem.memory).map_or(f64::INFINITY, |bytes| bytes as f64);
         let fits = |start: usize, end: usize| {
             let seconds = model.seconds(stride, index, start, end);
             within(seconds, problem.period_max)
@@ -389,6 +419,24 @@ fn gateway_cost(
 
 /// A queue for each worker that holds ends of stages by falling value: the least end in reach is at its back.
 impl Scratch {
+    /// The prices for a problem and multipliers.
+    pub(super) fn prices(
+        &mut self,
+        instance: &Instance<'_>,
+        problem: &Problem,
+        multipliers: &Multipliers,
+    ) -> Rc<Prices> {
+        let second = problem.prices.latency + multipliers.latency;
+        let joule = problem.prices.energy + multipliers.energy;
+        let point = problem.prices.accuracy_loss + multipliers.loss;
+        match &self.prices {
+            Some(known) if (known.second, known.joule, known.point) == (second, joule, point) => {
+                known.clone()
+            }
+            _ => self.prices.insert(Rc::new(Prices::new(instance, problem, multipliers))).clone(),
+        }
+    }
+
     fn reset(&mut self, count: usize, width: usize) {
         self.queue.resize(count * width, (0.0, 0));
         self.heads.clear();

@@ -140,7 +140,8 @@ pub fn evaluate(snapshot: &Snapshot, placement: &Placement) -> Result<Evaluation
     };
     let mut stages: Vec<StageCost> = Vec::with_capacity(layers.len());
     let mut links: Vec<LinkCost> = Vec::new();
-    let links_by_name: BTreeMap<_, _> = snapshot.links.iter().map(|link| ((&link.from, &link.to), link)).collect();
+    let links_by_name: BTreeMap<_, _> =
+        snapshot.links.iter().map(|link| ((&link.from, &link.to), link)).collect();
     let costs = LinkCosts { snapshot, placement, flow: &flow, known: &links_by_name };
     let mut ends = vec![0.0f64; layers.len()];
     for (index, program) in programs.iter().enumerate() {
@@ -161,10 +162,12 @@ pub fn evaluate(snapshot: &Snapshot, placement: &Placement) -> Result<Evaluation
             }
             links.push(link);
         }
-        let received: f64 = received_bytes(&links, &workers[index].name) * workers[index].joules_per_byte_received;
+        let received: f64 =
+            received_bytes(&links, &workers[index].name) * workers[index].joules_per_byte_received;
         let seconds = stage_seconds(index);
         ends[index] = starts + seconds;
-        let stage_layers = &network.layers()[usize::from(layers[index].start)..usize::from(layers[index].end)];
+        let stage_layers =
+            &network.layers()[usize::from(layers[index].start)..usize::from(layers[index].end)];
         stages.push(StageCost {
             worker: workers[index].name.clone(),
             layers: layers[index].clone(),
@@ -284,9 +287,12 @@ impl LinkCosts<'_> {
     /// The gateway is no battery's: its energy is not counted.
     fn joules_per_byte(&self, peer: &PeerName, sending: bool) -> f64 {
         let found = self.snapshot.workers.iter().find(|worker| worker.name.peer() == *peer);
-        found.map_or(0.0, |worker| {
-            if sending { worker.joules_per_byte_sent } else { worker.joules_per_byte_received }
-        })
+        found.map_or(
+            0.0,
+            |worker| {
+                if sending { worker.joules_per_byte_sent } else { worker.joules_per_byte_received }
+            },
+        )
     }
 
     /// The loss of an encoding at a cut. Cuts between which nothing is computed carry the same numbers, so the one

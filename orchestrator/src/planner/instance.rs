@@ -97,7 +97,19 @@ impl<'a> Instance<'a> {
         });
         let weights_before = std::iter::once(0.0).chain(sums).collect();
         let twins = twins(&workers, &lines, stride, &ingress, &egress);
-        Self { snapshot, network, workers, stride, links, ingress, egress, codec, losses, weights_before, twins }
+        Self {
+            snapshot,
+            network,
+            workers,
+            stride,
+            links,
+            ingress,
+            egress,
+            codec,
+            losses,
+            weights_before,
+            twins,
+        }
     }
 
     pub(super) fn count(&self) -> usize {

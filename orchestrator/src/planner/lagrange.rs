@@ -3,6 +3,8 @@
 //! With prices `l` on each use of a worker, the relaxed optimum minus the sum of `l` is a lower bound: a plan that uses
 //! each worker at most once pays at most that sum. The same holds for a bounded term and its bound.
 
+use std::rc::Rc;
+
 use super::bound::{Bound, Multipliers, Prices, Scratch, encodings_at};
 use super::instance::Instance;
 use super::problem::Problem;
@@ -21,7 +23,7 @@ pub(super) struct Walk {
 /// Multipliers with the bound that they give.
 pub(super) struct Priced {
     pub(super) multipliers: Multipliers,
-    pub(super) prices: Prices,
+    pub(super) prices: Rc<Prices>,
     pub(super) bound: Bound,
     /// What the multipliers add to plans that keep every limit.
     pub(super) constant: f64,
@@ -49,7 +51,7 @@ impl Priced {
         multipliers: Multipliers,
         scratch: &mut Scratch,
     ) -> Self {
-        let prices = Prices::new(instance, problem, &multipliers);
+        let prices = scratch.prices(instance, problem, &multipliers);
         let bound = Bound::new(instance, model, problem, &prices, &multipliers, scratch);
         let constant = multipliers.constant(problem);
         Self { multipliers, prices, bound, constant }
@@ -57,9 +59,7 @@ impl Priced {
 
     /// No plan of this set, with a period of at least `period_min`, costs less.
     pub(super) fn value(&self, model: &SetModel, problem: &Problem, period_min: f64) -> f64 {
-        self.bound.total - self.constant
-            + self.prices.point * model.loss
-            + problem.prices.period * period_min
+        self.bound.total - self.constant + self.prices.point * model.loss + problem.prices.period * period_min
     }
 }
 
@@ -106,7 +106,9 @@ pub(super) fn raise(
             .map(|(&uses, &price)| if uses == 0 && price <= 0.0 { 0.0 } else { f64::from(uses) - 1.0 })
             .collect();
         let squares = workers.iter().map(|slope| slope * slope).sum::<f64>()
-            + latency * latency + energy * energy + loss * loss;
+            + latency * latency
+            + energy * energy
+            + loss * loss;
         if squares <= 1e-18 || value >= upper {
             break;
         }
@@ -160,7 +162,9 @@ impl Bound {
         let (mut start, mut leaves_join) = (0, false);
         loop {
             walk.uses[worker] += 1;
-            let Some(end) = self.next_end(model, prices, start, worker, leaves_join, layers) else { return walk };
+            let Some(end) = self.next_end(model, prices, start, worker, leaves_join, layers) else {
+                return walk;
+            };
             let seconds = model.seconds(stride, worker, start, end);
             walk.seconds += seconds;
             walk.joules += seconds * instance.workers[worker].active_watts;

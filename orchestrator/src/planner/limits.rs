@@ -26,7 +26,9 @@ pub(super) fn binding(
         (Limit::AccuracyLoss, terms.accuracy_loss_points, problem.loss_max),
         (Limit::Throughput, terms.period_seconds, problem.period_max),
     ];
-    limits.extend(global.into_iter().filter(|(_, value, limit)| tight(*value, *limit)).map(|(limit, ..)| limit));
+    limits.extend(
+        global.into_iter().filter(|(_, value, limit)| tight(*value, *limit)).map(|(limit, ..)| limit),
+    );
     let evaluation = evaluate(instance.snapshot, placement);
     for stage in evaluation.iter().flat_map(|evaluation| &evaluation.stages) {
         for (limit, used, allowed) in worker_limits(instance, stage) {
@@ -120,7 +122,7 @@ fn connected(instance: &Instance<'_>, models: &[SetModel]) -> bool {
     };
     let mut scratch = Scratch::default();
     let none = || Multipliers::none(instance.count());
-    models.iter().any(|model| {
-        Priced::new(instance, model, &free, none(), &mut scratch).bound.total.is_finite()
-    })
+    models
+        .iter()
+        .any(|model| Priced::new(instance, model, &free, none(), &mut scratch).bound.total.is_finite())
 }

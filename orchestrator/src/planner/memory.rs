@@ -33,8 +33,8 @@ impl Peaks {
         let steps = flow.steps();
         // Every value at once is more than any stage holds.
         let batch = f64::from(instance.snapshot.batch);
-        let all: usize = steps.iter().map(|step| step.shape.elements()).sum::<usize>()
-            + instance.network.input.elements();
+        let all: usize =
+            steps.iter().map(|step| step.shape.elements()).sum::<usize>() + instance.network.input.elements();
         let whole = instance.weights_before[instance.layers()] + all as f64 * batch * 4.0;
         if whole <= least {
             return Self { pieces: Vec::new(), matter: false };
@@ -92,7 +92,8 @@ impl Piece {
 /// The peak over the steps of layers `lo..hi`; `own` is what the same stage made before and keeps for later stages.
 fn simulate(flow: &Dataflow, steps: &[&Step], lo: usize, hi: usize, own: Option<Value>) -> usize {
     let shape = |value: Value| flow.shape(value).map_or(0, Shape::elements);
-    let stage: Vec<&&Step> = steps.iter().filter(|step| (lo..hi).contains(&usize::from(step.layer.0))).collect();
+    let stage: Vec<&&Step> =
+        steps.iter().filter(|step| (lo..hi).contains(&usize::from(step.layer.0))).collect();
     let made = |value: Value| own == Some(value) || stage.iter().any(|step| step.output == value);
     let needed_later = |value: Value| {
         steps.iter().any(|step| usize::from(step.layer.0) >= hi && step.inputs.contains(&value))

@@ -34,11 +34,9 @@ pub fn pareto(snapshot: &Snapshot, policy: &Policy, effort: &Effort) -> Vec<Solu
     let mut front: Vec<Solution> = Vec::new();
     for level in LOSS_LEVELS {
         let bounded = Problem { loss_max: problem.loss_max.min(level * most), ..problem.clone() };
-        let price = |latency, energy| {
-            Problem {
-                prices: Weights { latency, energy, accuracy_loss: 1e-9, period: 0.0 },
-                ..bounded.clone()
-            }
+        let price = |latency, energy| Problem {
+            prices: Weights { latency, energy, accuracy_loss: 1e-9, period: 0.0 },
+            ..bounded.clone()
         };
         let alone = |latency, energy| run(&instance, &price(latency, energy), &models, effort).record.best;
         let (Some(fastest), Some(frugal)) = (alone(1.0, TIE_SHARE), alone(TIE_SHARE, 1.0)) else { continue };

@@ -322,7 +322,9 @@ impl TryFrom<Written> for Policy {
         bounds.latency_seconds.map_or(Ok(()), |value| positive("bounds.latency_seconds", value))?;
         bounds.energy_joules.map_or(Ok(()), |value| positive("bounds.energy_joules", value))?;
         bounds.throughput.map_or(Ok(()), |value| positive("bounds.throughput", value))?;
-        bounds.accuracy_loss_points.map_or(Ok(()), |value| not_negative("bounds.accuracy_loss_points", value))?;
+        bounds
+            .accuracy_loss_points
+            .map_or(Ok(()), |value| not_negative("bounds.accuracy_loss_points", value))?;
         let mut encodings = written.encodings;
         encodings.sort_unstable();
         encodings.dedup();

@@ -341,7 +341,14 @@ impl Context<'_> {
     }
 
     /// Every way on from one label by one stage: whole plans go to the record, partial ones to `children`.
-    fn expand(&self, arena: &[Label], index: u32, set: usize, record: &mut Record, children: &mut Vec<Label>) {
+    fn expand(
+        &self,
+        arena: &[Label],
+        index: u32,
+        set: usize,
+        record: &mut Record,
+        children: &mut Vec<Label>,
+    ) {
         let label = &arena[index as usize];
         let (model, stride) = (self.model, self.instance.stride);
         let layers = self.instance.layers();
@@ -406,7 +413,11 @@ impl Context<'_> {
         if !line.half_rtt.is_finite() || !(with.is_finite() || without.is_finite()) {
             return;
         }
-        let mut child = |kind: Kind, encoding: usize, near: Transfer, holder: Holder, bypass: Option<(Bypass, Transfer, f64)>| {
+        let mut child = |kind: Kind,
+                         encoding: usize,
+                         near: Transfer,
+                         holder: Holder,
+                         bypass: Option<(Bypass, Transfer, f64)>| {
             if !self.power_allows(done.worker, done.own_joules + near.sent_joules) {
                 return;
             }
@@ -483,7 +494,15 @@ impl Context<'_> {
         }
     }
 
-    fn transfer(&self, line: Line, from: usize, to: usize, load: &Load, encoding: usize, cut: usize) -> Transfer {
+    fn transfer(
+        &self,
+        line: Line,
+        from: usize,
+        to: usize,
+        load: &Load,
+        encoding: usize,
+        cut: usize,
+    ) -> Transfer {
         let bytes = load.bytes[encoding];
         let busy = bytes * line.seconds_per_byte;
         Transfer {
@@ -505,7 +524,10 @@ impl Context<'_> {
         let busy = bytes * line.seconds_per_byte;
         let sent_joules = bytes * self.instance.workers[done.worker].joules_per_byte_sent;
         let terms = Terms {
-            latency_seconds: done.seconds + line.half_rtt + busy + self.instance.codec[0] * self.model.logits.elements,
+            latency_seconds: done.seconds
+                + line.half_rtt
+                + busy
+                + self.instance.codec[0] * self.model.logits.elements,
             period_seconds: done.period.max(busy),
             energy_joules: done.joules + sent_joules,
             accuracy_loss_points: label.loss,

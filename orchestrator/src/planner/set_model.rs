@@ -106,7 +106,8 @@ impl SetModel {
             let full = network.layers()[layer].macs;
             for (index, worker) in instance.workers.iter().enumerate() {
                 let seconds = layer_seconds(worker, layer, kept[layer], full, instance.snapshot.batch);
-                seconds_before[(layer + 1) * stride + index] = seconds_before[layer * stride + index] + seconds;
+                seconds_before[(layer + 1) * stride + index] =
+                    seconds_before[layer * stride + index] + seconds;
             }
         }
         let peaks = Peaks::new(instance, &flow);

@@ -101,7 +101,9 @@ pub enum Infeasible {
     #[error("the snapshot cannot be planned on: {0}")]
     Snapshot(String),
     /// A pin names no connection of the network.
-    #[error("the pin {0:?} names no connection; write F:<block> for a residual branch or S:<block> for a shortcut")]
+    #[error(
+        "the pin {0:?} names no connection; write F:<block> for a residual branch or S:<block> for a shortcut"
+    )]
     Pin(String),
     /// No candidate agrees with the pins.
     #[error("no active set of the accuracy profile agrees with the pins; take one away")]
@@ -144,7 +146,9 @@ impl fmt::Display for Relaxation {
         match limit {
             Limit::Latency => write!(f, "allow {possible:.4} s of latency instead of {asked:.4} s"),
             Limit::Energy => write!(f, "allow {possible:.4} J for a request instead of {asked:.4} J"),
-            Limit::AccuracyLoss => write!(f, "allow {possible:.3} points of accuracy loss instead of {asked:.3}"),
+            Limit::AccuracyLoss => {
+                write!(f, "allow {possible:.3} points of accuracy loss instead of {asked:.3}")
+            }
             Limit::Throughput => {
                 write!(f, "ask for {possible:.4} requests per second instead of {asked:.4}")
             }

@@ -167,7 +167,12 @@ pub(super) fn run(
         }
         let guards = guards(instance, model, &range, &mut scratch);
         let dive_nodes = DIVE_NODES.min(record.nodes_max.saturating_sub(record.nodes)).max(1);
-        dive(&context(instance, model, &range, &priced, &guards, next.period_min), next.set, &mut record, dive_nodes);
+        dive(
+            &context(instance, model, &range, &priced, &guards, next.period_min),
+            next.set,
+            &mut record,
+            dive_nodes,
+        );
         if wide {
             split(&next, value, problem, &record, &mut open);
             continue;
@@ -207,13 +212,7 @@ fn context<'a>(
 }
 
 /// Halves a range of periods on the logarithmic scale.
-fn split(
-    whole: &Open,
-    value: f64,
-    problem: &Problem,
-    record: &Record,
-    open: &mut BinaryHeap<Reverse<Open>>,
-) {
+fn split(whole: &Open, value: f64, problem: &Problem, record: &Record, open: &mut BinaryHeap<Reverse<Open>>) {
     let price = problem.prices.period;
     // A period beyond this costs more than the best plan does.
     let hopeless = whole.period_min + (record.upper() - value).max(0.0) / price;
@@ -285,12 +284,18 @@ pub(super) fn placement(instance: &Instance<'_>, models: &[SetModel], found: &Fo
     }
 }
 
-pub(super) fn solution(instance: &Instance<'_>, problem: &Problem, models: &[SetModel], outcome: Outcome) -> Solution {
+pub(super) fn solution(
+    instance: &Instance<'_>,
+    problem: &Problem,
+    models: &[SetModel],
+    outcome: Outcome,
+) -> Solution {
     let Outcome { record, open } = outcome;
     let alternative = |found: &Found| {
         let placement = placement(instance, models, found);
         // The evaluator's sums are the ones that everybody else sees.
-        let terms = evaluate(instance.snapshot, &placement).map_or(found.terms, |evaluation| evaluation.terms);
+        let terms =
+            evaluate(instance.snapshot, &placement).map_or(found.terms, |evaluation| evaluation.terms);
         Alternative { placement, terms, objective: problem.objective(&terms) }
     };
     let runners_up = record.others.iter().map(alternative).collect();

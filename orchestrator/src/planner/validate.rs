@@ -19,7 +19,9 @@ pub enum SnapshotError {
     #[error("not a snapshot; docs/snapshot.md shows its form")]
     Malformed(#[from] serde_json::Error),
     /// Another version of the format.
-    #[error("the snapshot has version {found}, but this program reads version {VERSION}; take it again with `weir snapshot`")]
+    #[error(
+        "the snapshot has version {found}, but this program reads version {VERSION}; take it again with `weir snapshot`"
+    )]
     Version {
         /// As written.
         found: u32,
@@ -38,7 +40,9 @@ pub enum SnapshotError {
     #[error("{0} is listed twice; keep one of them")]
     Twice(String),
     /// A link of somebody who is not there.
-    #[error("a link leads from {from} to {to}, but {stranger} is neither a worker of the snapshot nor its gateway")]
+    #[error(
+        "a link leads from {from} to {to}, but {stranger} is neither a worker of the snapshot nor its gateway"
+    )]
     Stranger {
         /// Who sends.
         from: PeerName,
@@ -51,7 +55,9 @@ pub enum SnapshotError {
     #[error("a link leads from {0} to itself")]
     Loop(PeerName),
     /// Times for another number of layers.
-    #[error("worker {worker} states times of {found} layers, but the network has {layers}; leave the list empty or state all")]
+    #[error(
+        "worker {worker} states times of {found} layers, but the network has {layers}; leave the list empty or state all"
+    )]
     Layers {
         /// Who.
         worker: String,

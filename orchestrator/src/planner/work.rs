@@ -36,7 +36,13 @@ pub(super) fn kept_macs(network: &Network, flow: &Dataflow) -> Vec<Option<u64>> 
 ///
 /// Measured times are of everything active, and shrink with the operations; a layer without operations (a join that
 /// only adds) takes its measured time as long as any step of it is left.
-pub(super) fn layer_seconds(worker: &WorkerState, layer: usize, kept: Option<u64>, full: u64, batch: u16) -> f64 {
+pub(super) fn layer_seconds(
+    worker: &WorkerState,
+    layer: usize,
+    kept: Option<u64>,
+    full: u64,
+    batch: u16,
+) -> f64 {
     let Some(kept) = kept else { return 0.0 };
     match worker.layer_seconds.get(layer).copied().flatten() {
         Some(seconds) if full > 0 => seconds * (kept as f64 / full as f64),

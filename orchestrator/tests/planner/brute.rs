@@ -36,7 +36,8 @@ impl Brute {
                 let key = (candidate.active.clone(), stages);
                 let shapes =
                     self.shapes.entry(key).or_insert_with(|| derive(&network, &flow, stages, snapshot.batch));
-                let pricing = Pricing::new(snapshot, policy, &network, &shares, candidate.loss_points.max(0.0));
+                let pricing =
+                    Pricing::new(snapshot, policy, &network, &shares, candidate.loss_points.max(0.0));
                 for shape in shapes {
                     pricing.least(shape, &mut Vec::new(), &mut best);
                 }
@@ -57,7 +58,8 @@ fn derive(network: &Network, flow: &Dataflow, stages: usize, batch: u16) -> Vec<
         if programs.iter().all(|program| !program.is_bypassed()) {
             shapes.push(shape(flow, &ranges, &programs, batch));
         }
-        let Some(at) = (0..cuts.len()).rev().find(|&at| cuts[at].0 < layers - (cuts.len() - at) as u16) else {
+        let Some(at) = (0..cuts.len()).rev().find(|&at| cuts[at].0 < layers - (cuts.len() - at) as u16)
+        else {
             return shapes;
         };
         cuts[at].0 += 1;
@@ -91,7 +93,7 @@ fn shape(flow: &Dataflow, ranges: &[Range<u16>], programs: &[StageProgram], batc
 }
 
 /// Share of each layer's measured time that is left.
-fn shares(network: &Network, flow: &Dataflow) -> Vec<f64> {
+pub fn shares(network: &Network, flow: &Dataflow) -> Vec<f64> {
     let mut kept = vec![None; network.layers().len()];
     for step in flow.steps() {
         let macs = match step.op {
@@ -131,7 +133,13 @@ struct Pricing<'a> {
 const SLACK: f64 = 1.0 + 1e-9;
 
 impl<'a> Pricing<'a> {
-    fn new(snapshot: &'a Snapshot, policy: &'a Policy, network: &'a Network, shares: &[f64], loss: f64) -> Self {
+    fn new(
+        snapshot: &'a Snapshot,
+        policy: &'a Policy,
+        network: &'a Network,
+        shares: &[f64],
+        loss: f64,
+    ) -> Self {
         let seconds = snapshot.workers.iter().map(|worker| {
             let layer = |(index, share): (usize, &f64)| worker.layer_seconds[index].unwrap() * share;
             let sums = shares.iter().enumerate().map(layer).scan(0.0, |sum, next| {
@@ -171,10 +179,9 @@ impl<'a> Pricing<'a> {
         let find = |from: PeerName, to: PeerName| self.links.get(&(from, to)).copied();
         let gateway = &self.snapshot.gateway;
         let last = chosen.len() - 1;
-        let (Some(ingress), Some(egress)) = (
-            find(gateway.clone(), worker(0).name.peer()),
-            find(worker(last).name.peer(), gateway.clone()),
-        ) else {
+        let (Some(ingress), Some(egress)) =
+            (find(gateway.clone(), worker(0).name.peer()), find(worker(last).name.peer(), gateway.clone()))
+        else {
             return;
         };
         let links: Option<Vec<(f64, f64)>> = shape
@@ -186,7 +193,9 @@ impl<'a> Pricing<'a> {
         for (stage, layers) in shape.layers.iter().enumerate() {
             let layers = &self.network.layers()[usize::from(layers.start)..usize::from(layers.end)];
             let bytes: u64 = layers.iter().map(|layer| layer.weight_bytes).sum();
-            if worker(stage).memory_bytes.is_some_and(|most| bytes as f64 + shape.peaks[stage] > most as f64 * SLACK)
+            if worker(stage)
+                .memory_bytes
+                .is_some_and(|most| bytes as f64 + shape.peaks[stage] > most as f64 * SLACK)
             {
                 return;
             }

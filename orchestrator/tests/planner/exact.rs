@@ -7,6 +7,7 @@ use weir_shared::arch::Arch;
 use crate::brute::{Brute, policy_for};
 use crate::cases;
 use crate::instances::Recipe;
+use crate::milp;
 
 #[test]
 fn the_planner_equals_brute_force() {
@@ -45,4 +46,32 @@ fn the_planner_equals_brute_force() {
     }
     println!("{plans} plans and {impossible} impossible cases equal brute force");
     assert!(plans > impossible);
+}
+
+#[test]
+fn the_planner_equals_a_milp() {
+    let mut compared = 0;
+    for seed in 0..cases(6, 60) {
+        let recipe = Recipe {
+            load: [0.2, 0.8, 1.3][seed as usize % 3],
+            limited: if seed % 2 == 0 { 0.3 } else { 0.0 },
+            ..Recipe::new(Arch::ResNet20, 3 + (seed as usize / 3) % 2, 2, 1000 + seed)
+        };
+        let snapshot = recipe.draw();
+        // Goals without a priced period; the MILP has none.
+        let policy = policy_for([0, 1, 3, 4][seed as usize % 4] + 6 * (seed / 4), &snapshot);
+        let solved = solve(&snapshot, &policy, &Effort::exact());
+        let expect = milp::best(&snapshot, &policy.clone());
+        match (solved, expect) {
+            (Ok(solution), Some(expect)) => {
+                let off = (solution.objective - expect).abs() / expect.max(1e-12);
+                assert!(off < 1e-6, "seed {seed}: {} against {expect}", solution.objective);
+                compared += 1;
+            }
+            (Err(_), None) => {}
+            (found, expect) => panic!("seed {seed}: {found:?} against {expect:?}"),
+        }
+    }
+    println!("{compared} plans equal the MILP's");
+    assert!(compared > 0);
 }

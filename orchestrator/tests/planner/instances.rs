@@ -177,10 +177,18 @@ fn encoding_losses(network: &Network, rng: &mut ChaCha8Rng) -> Vec<EncodingLoss>
     let mut losses = Vec::new();
     for cut in 1..network.layer_count() {
         let cut = LayerId(cut);
-        losses.push(EncodingLoss { cut, encoding: Encoding::F16, loss_points: rng.random_range(-0.005..0.01) });
+        losses.push(EncodingLoss {
+            cut,
+            encoding: Encoding::F16,
+            loss_points: rng.random_range(-0.005..0.01),
+        });
         // Here and there int8 was not measured, and must not be used.
         if rng.random_bool(0.9) {
-            losses.push(EncodingLoss { cut, encoding: Encoding::Int8, loss_points: rng.random_range(0.0..0.4) });
+            losses.push(EncodingLoss {
+                cut,
+                encoding: Encoding::Int8,
+                loss_points: rng.random_range(0.0..0.4),
+            });
         }
     }
     losses

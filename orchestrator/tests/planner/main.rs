@@ -7,6 +7,9 @@
 mod brute;
 mod exact;
 mod instances;
+mod milp;
+mod properties;
+mod schema;
 
 /// How many random cases to try: `wide` in the long run, else `sample`.
 fn cases(sample: u64, wide: u64) -> u64 {
