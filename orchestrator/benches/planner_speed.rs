@@ -90,7 +90,7 @@ fn side_by_side() {
     println!("\nplanner and MILP (microlp), ResNet-20, everything of the model, to the optimum\n");
     println!("workers  sets   planner ms     MILP ms   times faster  objectives");
     for (workers, sets) in [(3, 2), (4, 2)] {
-        let snapshot = Recipe { load: 0.8, ..Recipe::new(Arch::ResNet20, workers, sets, 2) }.draw();
+        let snapshot = Recipe { load: 0.3, ..Recipe::new(Arch::ResNet20, workers, sets, 2) }.draw();
         let policy = Policy::default();
         let (ours, solution) = timed(|| solve(&snapshot, &policy, &Effort::exact()).unwrap());
         let (theirs, optimum) = timed(|| milp::best(&snapshot, &policy).unwrap());

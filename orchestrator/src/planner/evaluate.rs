@@ -179,7 +179,7 @@ pub fn evaluate(snapshot: &Snapshot, placement: &Placement) -> Result<Evaluation
             activation_bytes: activation_bytes(program, snapshot.batch),
         });
     }
-    let last = programs.iter().position(|program| sends_logits(program)).unwrap_or(layers.len() - 1);
+    let last = programs.iter().position(sends_logits).unwrap_or(layers.len() - 1);
     let egress = costs.cost(workers[last].name.peer(), snapshot.gateway.clone(), [flow.output()], None)?;
     stages[last].joules += egress.bytes as f64 * workers[last].joules_per_byte_sent;
     let latency_seconds = ends[last] + egress.seconds;

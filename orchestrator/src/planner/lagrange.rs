@@ -63,8 +63,11 @@ impl Priced {
     }
 }
 
-/// Steps that are tried; the bound rises quickly at first and then hardly.
+/// Steps that are tried from nothing; the bound rises quickly at first and then hardly.
 const STEPS: usize = 40;
+
+/// Steps that are tried from the prices of another active set, which are nearly right.
+const WARM_STEPS: usize = 10;
 
 /// Where no plan is known, the optimum is taken to be this many times the bound.
 const TARGET: f64 = 1.2;
@@ -86,9 +89,11 @@ pub(super) fn raise(
     let mut best = start;
     let mut multipliers = best.multipliers.clone();
     let mut current: Option<Priced> = None;
+    let cold = multipliers.workers.iter().all(|price| *price == 0.0);
+    let (steps, patience) = if cold { (STEPS, 4) } else { (WARM_STEPS, 2) };
     let mut scale = 1.0;
     let mut stale = 0;
-    for _ in 0..STEPS {
+    for _ in 0..steps {
         let priced = current.as_ref().unwrap_or(&best);
         let walk = priced.bound.walk(instance, model, problem, &priced.prices);
         let value = priced.value(model, problem, period_min);
@@ -131,7 +136,7 @@ pub(super) fn raise(
         } else {
             current = Some(next);
             stale += 1;
-            if stale % 4 == 0 {
+            if stale % patience == 0 {
                 scale *= 0.5;
             }
         }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod brute;
+mod command;
 mod exact;
 mod instances;
 mod milp;

@@ -14,6 +14,7 @@ fn schema() -> jsonschema::Validator {
 
 fn real() -> Value {
     let mut snapshot = Recipe { limited: 0.5, ..Recipe::new(Arch::ResNet20, 3, 3, 11) }.draw();
+    snapshot.offered_load = 0.5;
     snapshot.workers[0].layer_seconds[3] = None;
     snapshot.workers[1].layer_seconds.clear();
     let solution =
