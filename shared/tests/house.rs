@@ -5,11 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Decides without acting: time and randomness come in as arguments.
-<<<<<<< HEAD
-const PURE: [&str; 16] = [
-=======
-const PURE: [&str; 14] = [
->>>>>>> b8aecb6 (Fewer price steps where the last set's prices are nearly right)
+const PURE: [&str; 17] = [
     "shared/src/arch/",
     "shared/src/plan/",
     "shared/src/profile/",
