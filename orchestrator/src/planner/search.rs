@@ -171,6 +171,9 @@ pub(super) fn search(context: &Context<'_>, set: usize, record: &mut Record) -> 
         rivals.push(index);
         record.nodes += 1;
         context.expand(&arena, index, set, record, &mut children);
+        if record.nodes.is_multiple_of(PLUNGE_EVERY) {
+            plunge(context, &mut arena, &children, set, record);
+        }
         for child in children.drain(..) {
             let key = context.key(&child);
             let beaten = settled.get(&key).is_some_and(|rivals| {
@@ -182,6 +185,31 @@ pub(super) fn search(context: &Context<'_>, set: usize, record: &mut Record) -> 
         }
     }
     f64::INFINITY
+}
+
+/// One in so many partial plans is followed to its end at once: a good plan prunes more than it costs.
+const PLUNGE_EVERY: u64 = 8;
+
+/// Follows the most promising of `children`, and of its children, to a whole plan or a dead end. Proves nothing.
+fn plunge(
+    context: &Context<'_>,
+    arena: &mut Vec<Label>,
+    children: &[Label],
+    set: usize,
+    record: &mut Record,
+) {
+    let pruned = record.pruned;
+    let least = |labels: &[Label]| labels.iter().min_by(|a, b| a.bound.total_cmp(&b.bound)).cloned();
+    let mut next = least(children);
+    let mut children = Vec::new();
+    while let Some(label) = next {
+        arena.push(label);
+        record.nodes += 1;
+        context.expand(arena, arena.len() as u32 - 1, set, record, &mut children);
+        next = least(&children);
+        children.clear();
+    }
+    record.pruned = pruned;
 }
 
 /// How many children a dive follows at each partial plan.

@@ -179,12 +179,25 @@ pub(super) fn run(
         }
         let upper = record.upper() * (1.0 - record.gap);
         let priced = raise(instance, model, &range, priced, next.period_min, upper, &mut scratch);
-        warm = priced.multipliers.clone();
         if record.prunes(priced.value(model, &range, next.period_min)) {
             continue;
         }
+        let before = record.upper();
+        dive(
+            &context(instance, model, &range, &priced, &guards, next.period_min),
+            next.set,
+            &mut record,
+            dive_nodes,
+        );
+        let priced = if record.upper() < before {
+            // The length of the steps follows the best plan.
+            let upper = record.upper() * (1.0 - record.gap);
+            raise(instance, model, &range, priced, next.period_min, upper, &mut scratch)
+        } else {
+            priced
+        };
+        warm = priced.multipliers.clone();
         let context = context(instance, model, &range, &priced, &guards, next.period_min);
-        dive(&context, next.set, &mut record, dive_nodes);
         left = left.min(search(&context, next.set, &mut record));
     }
     Outcome { record, open: left }
