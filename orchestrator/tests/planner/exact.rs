@@ -64,8 +64,9 @@ fn the_planner_equals_a_milp() {
         let expect = milp::best(&snapshot, &policy.clone());
         match (solved, expect) {
             (Ok(solution), Some(expect)) => {
-                let off = (solution.objective - expect).abs() / expect.max(1e-12);
-                assert!(off < 1e-6, "seed {seed}: {} against {expect}", solution.objective);
+                // microlp stops at absolute tolerances, which show where only the tie's weights are left.
+                let off = (solution.objective - expect).abs();
+                assert!(off < 1e-6 * expect + 1e-9, "seed {seed}: {} against {expect}", solution.objective);
                 compared += 1;
             }
             (Err(_), None) => {}
