@@ -18,9 +18,9 @@ fn the_planner_equals_brute_force() {
         // Few draws of candidates, so that partitions are derived once.
         let recipe = Recipe {
             load: [0.1, 0.5, 0.8, 1.2][seed as usize % 4],
-            density: if seed % 3 == 0 { 0.7 } else { 1.0 },
-            limited: if seed % 2 == 0 { 0.4 } else { 0.0 },
-            twins: seed % 5 == 0,
+            density: if seed.is_multiple_of(3) { 0.7 } else { 1.0 },
+            limited: if seed.is_multiple_of(2) { 0.4 } else { 0.0 },
+            twins: seed.is_multiple_of(5),
             ..Recipe::new(Arch::ResNet20, 2 + (seed as usize / 7) % 2, 3, seed)
         };
         let mut snapshot = recipe.draw();
@@ -54,7 +54,7 @@ fn the_planner_equals_a_milp() {
     for seed in 0..cases(6, 60) {
         let recipe = Recipe {
             load: [0.2, 0.8, 1.3][seed as usize % 3],
-            limited: if seed % 2 == 0 { 0.3 } else { 0.0 },
+            limited: if seed.is_multiple_of(2) { 0.3 } else { 0.0 },
             ..Recipe::new(Arch::ResNet20, 3 + (seed as usize / 3) % 2, 2, 1000 + seed)
         };
         let snapshot = recipe.draw();

@@ -214,7 +214,7 @@ fn make_twins(snapshot: &mut Snapshot) {
         }
         let between = snapshot.links.iter().find(|link| link.from == one && link.to == two).cloned();
         let touches = |link: &LinkState| link.from == two || link.to == two;
-        snapshot.links.retain(|link| !touches(link) && !(link.from == one && link.to == two));
+        snapshot.links.retain(|link| !(touches(link) || link.from == one && link.to == two));
         snapshot.links.extend(copies);
         if let Some(between) = between {
             snapshot.links.push(LinkState { from: two.clone(), to: one.clone(), ..between.clone() });

@@ -162,10 +162,10 @@ fn of_set(snapshot: &Snapshot, policy: &Policy, candidate: &Candidate) -> Option
             let leaves = cuts.get(end).and_then(|cut| cut.as_ref()).and_then(|cut| cut.far);
             let entry = if open.is_some_and(|far| end <= far.join) { Entry::Open } else { Entry::Whole };
             let made = leaves.is_none_or(|far| start <= far.maker);
-            let range = [start as u16..end as u16];
+            let range = start as u16..end as u16;
             // Alone in a partition, its peak is that of the stage.
-            let all = partition_with(range[0].clone(), layers as u16);
-            let index = all.iter().position(|layers| *layers == range[0]).unwrap();
+            let all = partition_with(range.clone(), layers as u16);
+            let index = all.iter().position(|layers| *layers == range).unwrap();
             let peak = StageProgram::derive(&flow, &all)[index].peak_elements() * batch * 4;
             let weights: u64 = network.layers()[start..end].iter().map(|layer| layer.weight_bytes).sum();
             for (worker, state) in workers.iter().enumerate() {

@@ -9,8 +9,9 @@ use weir_shared::arch::Arch;
 use crate::instances::Recipe;
 
 fn drawn(seed: u64, workers: usize) -> Snapshot {
-    let (load, limited) = ([0.3, 0.9, 1.4][seed as usize % 3], if seed % 2 == 0 { 0.0 } else { 0.2 });
-    let arch = if seed % 2 == 0 { Arch::ResNet18 } else { Arch::ResNet20 };
+    let (load, limited) =
+        ([0.3, 0.9, 1.4][seed as usize % 3], if seed.is_multiple_of(2) { 0.0 } else { 0.2 });
+    let arch = if seed.is_multiple_of(2) { Arch::ResNet18 } else { Arch::ResNet20 };
     Recipe { load, limited, ..Recipe::new(arch, workers, 4, seed) }.draw()
 }
 
