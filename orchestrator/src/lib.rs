@@ -19,6 +19,7 @@ pub mod journal;
 pub mod layers;
 pub mod metrics;
 pub mod planner;
+pub mod replan;
 pub mod rollout;
 pub mod session;
 pub mod supervisor;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Decides without acting: time and randomness come in as arguments.
-const PURE: [&str; 17] = [
+const PURE: [&str; 20] = [
     "shared/src/arch/",
     "shared/src/plan/",
     "shared/src/profile/",
@@ -16,9 +16,12 @@ const PURE: [&str; 17] = [
     "orchestrator/src/cluster/",
     "orchestrator/src/journal/entry.rs",
     "orchestrator/src/planner/",
+    "orchestrator/src/replan/",
     "orchestrator/src/rollout/",
     "orchestrator/src/telemetry/",
+    "orchestrator/src/gateway/windows.rs",
     "orchestrator/src/supervisor/choice.rs",
+    "orchestrator/src/supervisor/record.rs",
     "orchestrator/src/supervisor/term.rs",
     "orchestrator/src/gateway/ledger.rs",
     "orchestrator/src/gateway/budget.rs",

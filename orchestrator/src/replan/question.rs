@@ -1,0 +1,116 @@
+//! What is asked of the optimisation model, and what it answers. The slow part: it may run on any thread.
+
+use std::time::Duration;
+
+use crate::planner::snapshot::{Placement, Snapshot, Terms};
+
+use super::flap::Pair;
+
+/// The optimisation model under a policy, as far as re-planning needs it.
+pub trait Model: Send + Sync {
+    /// The best placements, the very best first.
+    ///
+    /// # Errors
+    /// In words for people: which limit stands in the way.
+    fn solve(&self, snapshot: &Snapshot) -> Result<Vec<Judged>, String>;
+
+    /// What a placement is worth.
+    ///
+    /// # Errors
+    /// If it cannot be carried out at all, as when a worker or link of it is gone.
+    fn judge(&self, snapshot: &Snapshot, placement: &Placement) -> Result<Judged, String>;
+
+    /// Objectives below this are as good as zero: gains are measured against at least this much.
+    fn floor(&self) -> f64 {
+        0.0
+    }
+}
+
+/// A placement with its worth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// What.
+    pub placement: Placement,
+    /// The model's terms.
+    pub terms: Terms,
+    /// What the policy makes small.
+    pub objective: f64,
+    /// By what share the worst broken bound of the policy is broken; 0 where none is.
+    pub excess: f64,
+}
+
+/// Everything that an answer depends on.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// When it was asked.
+    pub at: Duration,
+    /// The snapshot, with the cost model's corrections in it.
+    pub snapshot: Snapshot,
+    pub(super) suppressed: Vec<Pair>,
+    pub(super) avoid: Vec<Placement>,
+    pub(super) held: Option<Placement>,
+}
+
+/// What the model says to a question.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// When it was asked.
+    pub at: Duration,
+    /// On what.
+    pub snapshot: Snapshot,
+    /// What runs; an error where it cannot go on running.
+    pub current: Option<Result<Judged, String>>,
+    /// The best that may be chosen.
+    pub best: Result<Judged, String>,
+    /// The best that differs from what runs in its active set only.
+    pub shed: Option<Judged>,
+    /// The candidate whose advantage has to persist, on this snapshot.
+    pub held: Option<Judged>,
+    /// [`Model::floor`].
+    pub floor: f64,
+}
+
+impl Question {
+    /// Asks the model.
+    pub fn answer(self, model: &dyn Model) -> Answer {
+        let Self { at, snapshot, suppressed, avoid, held } = self;
+        let mut trusted = snapshot.clone();
+        trusted
+            .links
+            .retain(|link| !suppressed.iter().any(|(from, to)| *from == link.from && *to == link.to));
+        let solved = match model.solve(&trusted) {
+            // A link that flaps is better than none.
+            Err(_) if !suppressed.is_empty() => model.solve(&snapshot),
+            solved => solved,
+        };
+        let best = solved.and_then(|found| {
+            let mut found = found.into_iter();
+            let first = found.next().ok_or("the planner found nothing")?;
+            if avoid.contains(&first.placement) {
+                Ok(found.find(|other| !avoid.contains(&other.placement)).unwrap_or(first))
+            } else {
+                Ok(first)
+            }
+        });
+        let running = snapshot.current.as_ref();
+        let current = running.map(|placement| model.judge(&snapshot, placement));
+        let shed = running.and_then(|placement| shed(model, &snapshot, placement, &avoid));
+        let held = held.and_then(|placement| model.judge(&snapshot, &placement).ok());
+        Answer { at, best, current, shed, held, floor: model.floor(), snapshot }
+    }
+}
+
+/// The best active set for the partition as it is: no weight moves for it.
+fn shed(model: &dyn Model, snapshot: &Snapshot, running: &Placement, avoid: &[Placement]) -> Option<Judged> {
+    let candidates =
+        snapshot.accuracy.candidates.iter().filter(|candidate| candidate.active != running.active);
+    let placed =
+        candidates.map(|candidate| Placement { active: candidate.active.clone(), ..running.clone() });
+    let judged = placed.filter(|placement| !avoid.contains(placement));
+    let judged = judged.filter_map(|placement| model.judge(snapshot, &placement).ok());
+    judged.min_by(|a, b| {
+        let key = |judged: &Judged| (judged.excess.max(0.0), judged.objective);
+        let ((a_excess, a), (b_excess, b)) = (key(a), key(b));
+        a_excess.total_cmp(&b_excess).then(a.total_cmp(&b))
+    })
+}

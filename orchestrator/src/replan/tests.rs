@@ -1,0 +1,466 @@
+//! The rules against simulated clusters: noise, steps, flaps, losses, and plans that do not deliver.
+
+use std::time::Duration;
+
+use proptest::prelude::{ProptestConfig, any, prop_assert, proptest};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use weir_shared::arch::{Arch, LayerId};
+use weir_shared::digest::Digest;
+use weir_shared::ids::{PeerName, Role, WorkerId};
+use weir_shared::plan::{ActiveSet, Dataflow, Node, Partition, StageProgram};
+
+use super::trace::{self, Entry, What};
+use super::*;
+use crate::planner::snapshot::*;
+
+/// Reports come four times a second.
+const PERIOD: Duration = Duration::from_millis(250);
+
+fn worker(name: &str) -> WorkerId {
+    name.parse().unwrap()
+}
+
+fn main_peer() -> PeerName {
+    PeerName::new(Role::Orchestrator, "main").unwrap()
+}
+
+fn peer(name: &str) -> PeerName {
+    if name == "main" { main_peer() } else { worker(name).peer() }
+}
+
+/// Three workers, all pairs linked, `a` slow and near, the others fast.
+fn snapshot() -> Snapshot {
+    let network = Arch::ResNet20.network();
+    let state = |name: &str, macs_per_second: f64| WorkerState {
+        name: worker(name),
+        layer_seconds: vec![],
+        macs_per_second,
+        memory_bytes: None,
+        idle_watts: 1.0,
+        active_watts: 3.0,
+        power_budget_watts: None,
+        joules_per_byte_sent: 1e-8,
+        joules_per_byte_received: 1e-8,
+    };
+    let names = ["main", "a", "b", "c"];
+    let pairs = names.iter().flat_map(|from| names.iter().map(move |to| (*from, *to)));
+    let link = |(from, to): (&str, &str)| LinkState {
+        from: peer(from),
+        to: peer(to),
+        rtt_seconds: 0.02,
+        goodput: 2e6,
+        loss: 0.0,
+    };
+    let candidate = |off: &str, loss_points| Candidate {
+        active: ActiveSet::parse(off, &network).unwrap(),
+        loss_points,
+        source: LossSource::Measured,
+    };
+    Snapshot {
+        version: VERSION,
+        taken_unix_ms: 0,
+        network: Arch::ResNet20.into(),
+        weights: Digest::of(b""),
+        gateway: main_peer(),
+        batch: 1,
+        offered_load: 5.0,
+        workers: vec![state("a", 2e8), state("b", 8e8), state("c", 7.8e8)],
+        links: pairs.filter(|(from, to)| from != to).map(link).collect(),
+        accuracy: AccuracyTable {
+            full_accuracy: Some(0.9),
+            candidates: vec![
+                candidate("", 0.0),
+                candidate("F:layer1.1,F:layer1.2", 1.0),
+                candidate("F:layer2.1,F:layer2.2,F:layer3.1", 0.5),
+            ],
+            encodings: vec![],
+        },
+        codec: vec![],
+        current: None,
+    }
+}
+
+fn change_link(snapshot: &mut Snapshot, from: &str, to: &str, change: impl FnOnce(&mut LinkState)) {
+    let (from, to) = (peer(from), peer(to));
+    change(snapshot.links.iter_mut().find(|link| link.from == from && link.to == to).unwrap());
+}
+
+/// The sum of the parts' times, over every pair of workers and some cuts, by trying them all.
+struct Brute;
+
+impl Brute {
+    fn placements(snapshot: &Snapshot) -> Vec<Placement> {
+        let cuts = [4u16, 13];
+        let names: Vec<_> = snapshot.workers.iter().map(|state| state.name.clone()).collect();
+        let mut shapes: Vec<(Vec<LayerId>, Vec<WorkerId>)> = Vec::new();
+        for a in &names {
+            shapes.push((vec![], vec![a.clone()]));
+            for b in names.iter().filter(|b| *b != a) {
+                shapes.extend(cuts.map(|cut| (vec![LayerId(cut)], vec![a.clone(), b.clone()])));
+            }
+        }
+        let sets = snapshot.accuracy.candidates.iter().map(|candidate| candidate.active.clone());
+        let with = |active: ActiveSet| {
+            shapes.iter().map(move |(cuts, workers)| Placement {
+                active: active.clone(),
+                cuts: cuts.clone(),
+                workers: workers.clone(),
+                encodings: vec![],
+            })
+        };
+        sets.flat_map(with).collect()
+    }
+}
+
+impl Model for Brute {
+    fn solve(&self, snapshot: &Snapshot) -> Result<Vec<Judged>, String> {
+        let all = Self::placements(snapshot);
+        let mut all: Vec<_> =
+            all.iter().filter_map(|placement| self.judge(snapshot, placement).ok()).collect();
+        all.sort_by(|a, b| a.objective.total_cmp(&b.objective));
+        if all.is_empty() { Err("no worker can be reached".to_owned()) } else { Ok(all) }
+    }
+
+    fn judge(&self, snapshot: &Snapshot, placement: &Placement) -> Result<Judged, String> {
+        let known = |name: &&WorkerId| snapshot.workers.iter().any(|state| state.name == **name);
+        if let Some(gone) = placement.workers.iter().find(|name| !known(name)) {
+            return Err(format!("worker {gone} is gone"));
+        }
+        let network = snapshot.network.network();
+        let stages = Partition::new(&network, placement.cuts.clone()).unwrap().stages(&network);
+        let programs = StageProgram::derive(&Dataflow::new(&network, &placement.active), &stages);
+        let name = |node| match node {
+            Node::Gateway => snapshot.gateway.clone(),
+            Node::Stage(stage) => placement.workers[usize::from(stage.0)].peer(),
+        };
+        for program in &programs {
+            let here = name(Node::Stage(program.stage));
+            let inlets = program.inlets.iter().map(|inlet| (name(inlet.from), here.clone()));
+            for (from, to) in
+                inlets.chain(program.outlets.iter().map(|outlet| (here.clone(), name(outlet.to))))
+            {
+                if !snapshot.links.iter().any(|link| link.from == from && link.to == to) {
+                    return Err(format!("the link from {from} to {to} is gone"));
+                }
+            }
+        }
+        let set = snapshot.accuracy.candidates.iter().find(|set| set.active == placement.active);
+        let loss = set.ok_or("nobody knows what the active set loses")?.loss_points;
+        let latency: f64 = correction::parts(snapshot, placement).iter().map(|(_, seconds)| seconds).sum();
+        let terms = Terms {
+            latency_seconds: latency,
+            period_seconds: latency,
+            energy_joules: 0.0,
+            accuracy_loss_points: loss,
+        };
+        Ok(Judged { placement: placement.clone(), terms, objective: latency + 0.02 * loss, excess: 0.0 })
+    }
+}
+
+/// A cluster on paper: commits what is decided at once, and keeps the trace.
+struct Sim {
+    replanner: Replanner,
+    at: Duration,
+    decisions: Vec<(Duration, Decision)>,
+    trace: Vec<Entry>,
+}
+
+impl Sim {
+    fn new(rules: Rules) -> Self {
+        let replanner = Replanner::new(rules, Duration::ZERO);
+        Self { replanner, at: Duration::ZERO, decisions: vec![], trace: vec![] }
+    }
+
+    fn note(&mut self, what: What) {
+        self.trace.push(Entry { at_ms: self.at.as_millis() as u64, what });
+    }
+
+    fn take(&mut self, decided: Option<Decision>) {
+        if let Some(decision) = decided {
+            self.note(What::Decision(Box::new(decision.clone())));
+            self.decisions.push((self.at, decision));
+            self.replanner.committed(self.at);
+            self.note(What::Committed {});
+        }
+    }
+
+    fn step(&mut self, snapshot: &Snapshot) {
+        self.at += PERIOD;
+        if let Some(question) = self.replanner.ask(self.at, snapshot.clone()) {
+            self.note(What::Snapshot(Box::new(snapshot.clone())));
+            let answer = question.answer(&Brute);
+            self.note(What::Answered {});
+            let decided = self.replanner.decide(self.at, &answer);
+            self.take(decided);
+        }
+    }
+
+    fn run(&mut self, seconds: u64, mut snapshot: impl FnMut() -> Snapshot) {
+        for _ in 0..seconds * 4 {
+            self.step(&snapshot());
+        }
+    }
+
+    fn measure(&mut self, median_seconds: f64) {
+        let window = Window { answers: 5, seconds: 0.25, median_seconds };
+        self.note(What::Measured(window));
+        let decided = self.replanner.measured(self.at, window).decision;
+        self.take(decided);
+    }
+
+    /// Settled on the plan for [`snapshot`], with the decisions so far forgotten.
+    fn settled() -> Self {
+        let mut sim = Self::new(Rules::default());
+        sim.run(20, snapshot);
+        sim.decisions.clear();
+        sim
+    }
+
+    fn kinds(&self) -> Vec<Kind> {
+        self.decisions.iter().map(|(_, decision)| decision.kind).collect()
+    }
+}
+
+/// Every round-trip time differs from snapshot to snapshot by up to `share`, each on its own.
+fn noisy(rng: &mut ChaCha8Rng, share: f64) -> Snapshot {
+    let mut snapshot = snapshot();
+    for link in &mut snapshot.links {
+        link.rtt_seconds *= rng.random_range(1.0 - share..1.0 + share);
+    }
+    snapshot
+}
+
+#[test]
+fn two_minutes_of_noise_change_nothing() {
+    for seed in 0..4 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut sim = Sim::settled();
+        sim.run(120, || noisy(&mut rng, 0.2));
+        assert_eq!(sim.kinds(), [], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_step_changes_the_plan_once_within_two_seconds() {
+    let steps: [fn(&mut LinkState); 2] = [|link| link.goodput /= 20.0, |link| link.rtt_seconds = 0.2];
+    for step in steps {
+        for seed in 0..3 {
+            let mut sim = Sim::settled();
+            let first = sim.replanner.running().unwrap().workers[0].to_string();
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            sim.run(10, || noisy(&mut rng, 0.2));
+            let began = sim.at;
+            sim.run(60, || {
+                let mut snapshot = noisy(&mut rng, 0.2);
+                change_link(&mut snapshot, "main", &first, step);
+                snapshot
+            });
+            assert_eq!(sim.kinds(), [Kind::Improvement], "{:?}", sim.decisions);
+            let (at, decision) = &sim.decisions[0];
+            assert!(*at - began <= Duration::from_secs(2), "{:?}", *at - began);
+            assert!(decision.shifted.iter().any(|shift| shift.what.contains(&format!("main -> {first}"))));
+            assert!(decision.gain.unwrap() > 0.2);
+        }
+    }
+}
+
+#[test]
+fn a_lost_worker_is_replaced_at_once_whatever_the_rules_say() {
+    let rules = Rules { margin: 5.0, hold_ms: 60_000, dwell_ms: 600_000, burst: 1, ..Rules::default() };
+    let mut sim = Sim::new(rules);
+    sim.run(2, snapshot);
+    for _ in 0..2 {
+        let lost = sim.replanner.running().unwrap().workers[0].clone();
+        let mut without = snapshot();
+        without.workers.retain(|state| state.name != lost);
+        let before = sim.decisions.len();
+        sim.step(&without);
+        assert_eq!(sim.kinds()[before..], [Kind::WorkerLost]);
+    }
+}
+
+#[test]
+fn a_lost_link_is_named() {
+    let mut sim = Sim::settled();
+    let first = sim.replanner.running().unwrap().workers[0].peer();
+    let mut without = snapshot();
+    without.links.retain(|link| link.to != first || link.from != main_peer());
+    sim.step(&without);
+    assert_eq!(sim.kinds(), [Kind::LinkLost]);
+}
+
+#[test]
+fn a_flapping_link_is_left_alone_until_it_is_quiet() {
+    let mut sim = Sim::settled();
+    let first = sim.replanner.running().unwrap().workers[0].to_string();
+    let mut tick = 0;
+    // Down for half a second, up for half a second.
+    sim.run(60, || {
+        tick += 1;
+        let mut snapshot = snapshot();
+        if tick % 4 < 2 {
+            change_link(&mut snapshot, "main", &first, |link| link.goodput /= 50.0);
+        }
+        snapshot
+    });
+    assert!(sim.decisions.len() <= 3, "{:?}", sim.kinds());
+    sim.decisions.clear();
+    sim.run(60, snapshot);
+    assert!(sim.decisions.len() <= 1, "{:?}", sim.kinds());
+}
+
+#[test]
+fn a_plan_that_does_not_deliver_is_rolled_back_and_left_out() {
+    let mut sim = Sim::settled();
+    let good = sim.replanner.running().unwrap().clone();
+    let mut shifted = snapshot();
+    change_link(&mut shifted, "main", good.workers[0].as_str(), |link| link.goodput /= 20.0);
+    sim.run(2, || shifted.clone());
+    assert_eq!(sim.kinds(), [Kind::Improvement]);
+    let bad = sim.decisions[0].1.new.clone();
+    for _ in 0..12 {
+        sim.step(&shifted);
+        sim.measure(3.0);
+    }
+    assert_eq!(sim.kinds()[..2], [Kind::Improvement, Kind::Rollback]);
+    assert_eq!(sim.decisions[1].1.new, good);
+    sim.run(30, || shifted.clone());
+    assert!(sim.decisions[2..].iter().all(|(_, decision)| decision.new != bad), "{:?}", sim.kinds());
+}
+
+#[test]
+fn a_shed_is_immediate_and_accuracy_comes_back() {
+    let mut sim = Sim::new(Rules::default());
+    let alone = |macs_per_second: f64| {
+        let mut snapshot = snapshot();
+        snapshot.workers.truncate(1);
+        snapshot.workers[0].macs_per_second = macs_per_second;
+        snapshot
+    };
+    sim.run(10, || alone(4e9));
+    assert!(sim.replanner.running().unwrap().active.is_full());
+    sim.decisions.clear();
+    sim.step(&alone(1e8));
+    assert_eq!(sim.kinds(), [Kind::Shed], "on the very snapshot that shows the shift");
+    sim.run(10, || alone(4e9));
+    assert_eq!(sim.kinds(), [Kind::Shed, Kind::Restore]);
+    assert!(sim.replanner.running().unwrap().active.is_full());
+}
+
+#[test]
+fn a_bypass_needs_to_be_known_and_bearable_and_the_plan_behind_it_comes_at_once() {
+    let network = Arch::ResNet20.network();
+    let three = Placement {
+        active: ActiveSet::full(),
+        cuts: vec![LayerId(4), LayerId(10)],
+        workers: ["a", "b", "c"].map(worker).into(),
+        encodings: vec![],
+    };
+    let with = |bypass, points: Option<f64>| {
+        let mut sim = Sim::new(Rules { bypass, ..Rules::default() });
+        sim.step(&snapshot());
+        let mut decision = sim.decisions[0].1.clone();
+        decision.new = three.clone();
+        sim.replanner.begin(decision);
+        sim.replanner.committed(sim.at);
+        sim.decisions.clear();
+        let decided = sim.replanner.emergency(&network, &[worker("b")], |_| points);
+        sim.take(decided);
+        sim
+    };
+    assert_eq!(with(Bypass::Profiled, None).kinds(), []);
+    assert_eq!(with(Bypass::Profiled, Some(99.0)).kinds(), []);
+    assert_eq!(with(Bypass::Never, Some(1.0)).kinds(), []);
+    assert_eq!(with(Bypass::Always, None).kinds(), [Kind::Bypass]);
+    let mut sim = with(Bypass::Profiled, Some(4.0));
+    assert_eq!(sim.decisions[0].1.degraded_points, Some(4.0));
+    assert!(sim.replanner.is_degraded());
+    let mut without = snapshot();
+    without.workers.retain(|state| state.name != worker("b"));
+    sim.step(&without);
+    assert_eq!(sim.kinds(), [Kind::Bypass, Kind::Restore]);
+    assert!(!sim.replanner.is_degraded());
+}
+
+#[test]
+fn an_answer_about_another_plan_is_not_followed() {
+    let mut sim = Sim::settled();
+    let mut shifted = snapshot();
+    shifted.workers.retain(|state| state.name != sim.replanner.running().unwrap().workers[0]);
+    let late = sim.replanner.ask(sim.at, shifted.clone()).unwrap().answer(&Brute);
+    let mut decision = sim.replanner.decide(sim.at, &late).unwrap();
+    decision.new.active = ActiveSet::parse("F:layer1.1,F:layer1.2", &Arch::ResNet20.network()).unwrap();
+    sim.replanner.begin(decision);
+    sim.replanner.committed(sim.at);
+    assert_eq!(sim.replanner.decide(sim.at, &late), None);
+}
+
+#[test]
+fn a_recorded_trace_gives_the_same_decisions_and_another_policy_others() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let mut sim = Sim::new(Rules::default());
+    sim.run(5, || noisy(&mut rng, 0.2));
+    let first = sim.replanner.running().unwrap().workers[0].to_string();
+    let shifted = |rng: &mut ChaCha8Rng| {
+        let mut snapshot = noisy(rng, 0.2);
+        change_link(&mut snapshot, "main", &first, |link| link.goodput /= 20.0);
+        snapshot
+    };
+    sim.run(10, || shifted(&mut rng));
+    sim.measure(0.05);
+    let header = trace::Header { version: trace::VERSION, policy: String::new() };
+    let lines = std::iter::once(serde_json::to_string(&header).unwrap());
+    let lines = lines.chain(sim.trace.iter().map(|entry| serde_json::to_string(entry).unwrap()));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let (header, entries) = trace::parse(&text).unwrap();
+    let read = |text: &str| -> Result<(Rules, Box<dyn Model>), String> {
+        Ok((Rules::split(text).map_err(|error| error.to_string())?.0, Box::new(Brute)))
+    };
+    let same = trace::replay(&header.policy, &entries, &read).unwrap();
+    assert!(same.len() == sim.decisions.len() && same.len() >= 2, "{}", same.len());
+    assert!(same.iter().all(trace::Replayed::agrees));
+    let other = trace::replay("[replan]\nmargin = 9.0", &entries, &read).unwrap();
+    assert!(other.iter().any(|replayed| replayed.again.is_none()));
+    assert!(matches!(trace::parse(""), Err(trace::TraceError::Empty)));
+    let broken = trace::parse(&text.replace("\"at_ms\":500", "\"at_ms\":x")).unwrap_err().to_string();
+    assert!(broken.contains("line "), "{broken}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Whatever the figures do: no panic, no decision that changes nothing, soft changes within the bucket, and gains
+    /// that are numbers.
+    #[test]
+    fn wild_figures_do_not_break_the_rules(seed in any::<u64>()) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut sim = Sim::new(Rules::default());
+        for _ in 0..200 {
+            let mut wild = noisy(&mut rng, 0.9);
+            for link in &mut wild.links {
+                link.goodput *= 10f64.powf(rng.random_range(-2.0..2.0));
+            }
+            match rng.random_range(0..8) {
+                0 => { wild.workers.remove(rng.random_range(0..3)); }
+                1 => wild.links[0].goodput = f64::NAN,
+                2 => wild.workers[0].macs_per_second = 0.0,
+                3 => wild.links.retain(|link| link.from != peer("b")),
+                4 => wild.workers.clear(),
+                _ => {}
+            }
+            sim.step(&wild);
+            if rng.random_bool(0.3) {
+                sim.measure([0.05, 1e9, f64::NAN, 0.0][rng.random_range(0..4)]);
+            }
+        }
+        for (_, decision) in &sim.decisions {
+            prop_assert!(decision.old.as_ref() != Some(&decision.new));
+            prop_assert!(decision.gain.is_none_or(|gain| gain.is_finite()));
+        }
+        let soft = sim.decisions.iter().filter(|(_, decision)| decision.kind.is_soft()).count();
+        // 50 seconds: the burst and what was refilled.
+        let rules = Rules::default();
+        prop_assert!(soft as u64 <= u64::from(rules.burst) + 50_000 / rules.refill_ms + 1, "{soft}");
+    }
+}
