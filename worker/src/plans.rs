@@ -78,7 +78,7 @@ impl LivePlan {
 
 impl LivePlan {
     fn shares_weights_with(&self, other: &Self) -> bool {
-        self.plan.stage_weights(self.stage) == other.plan.stage_weights(other.stage)
+        self.compute.identity() == other.compute.identity()
     }
 }
 
@@ -133,7 +133,7 @@ impl LivePlans {
         self.plans.push(Arc::new(live));
     }
 
-    /// Bytes of weights held. Two plans with the same layers share their weights, which count once.
+    /// Bytes of weights held. Two plans that share their weights count once.
     pub fn weight_bytes(&self) -> u64 {
         let mut counted: Vec<&Arc<LivePlan>> = Vec::new();
         for live in &self.plans {

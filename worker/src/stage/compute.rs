@@ -31,6 +31,16 @@ pub trait Compute: Send + Sync {
 
     /// What loading it took.
     fn loaded(&self) -> Loaded;
+
+    /// Whether the weights were in memory already, and have been tried by then.
+    fn was_held(&self) -> bool {
+        false
+    }
+
+    /// Equal for two that share their weights in memory.
+    fn identity(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
 }
 
 /// Loads the stage of a plan. Called off the actor's thread; it may read files and take long.
