@@ -14,6 +14,7 @@ use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
 use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::{PeerName, Role, Term};
+use weir_shared::profile::Profile;
 use weir_shared::transport::{
     Admitted, BindError, Identity, Links, OnUndelivered, ProbeSink, Prober, Protocol, Settings, Transport,
     Undelivered, close_code,
@@ -30,7 +31,7 @@ use crate::layers::LayerServer;
 use crate::metrics::Metrics;
 use crate::planner::LinkMap;
 use crate::session::WorkerSession;
-use crate::supervisor::{PlanSource, Supervisor, SupervisorParts};
+use crate::supervisor::{PlanSource, Policy, Supervisor, SupervisorParts};
 
 /// What an orchestrator is told at its start.
 pub struct Config {
@@ -64,6 +65,10 @@ pub struct Config {
     pub deadline: Duration,
     /// QUIC settings.
     pub transport: Settings,
+    /// The policy by which plans adapt; none to leave them as `source` has them.
+    pub policy: Option<Policy>,
+    /// What active sets cost in accuracy.
+    pub profile: Option<Profile>,
 }
 
 /// An orchestrator that runs.
@@ -156,6 +161,8 @@ impl Orchestrator {
             max_batch: config.max_batch,
             drain_max: config.deadline,
             metrics: metrics.clone(),
+            policy: config.policy,
+            profile: config.profile,
         })
         .start();
         let replies = ReplyInbound {
@@ -190,6 +197,11 @@ impl Orchestrator {
         let servers = vec![serve_inference(http, backend)?, serve_admin(admin, state)?];
         tracing::info!(quic = %quic_address, http = %http_address, admin = %admin_address, "orchestrator started");
         Ok(Self { transport, gateway, supervisor, servers, quic_address, http_address, admin_address })
+    }
+
+    /// The actor that decides, for a host that changes the policy or asks what was decided.
+    pub const fn supervisor(&self) -> &Addr<Supervisor> {
+        &self.supervisor
     }
 
     /// Completes when the gateway or the supervisor is gone. An orchestrator without one of them is of no use, and

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,9 +11,12 @@ use clap::Parser;
 use weir_orchestrator::app::{Config, Orchestrator};
 use weir_orchestrator::layers::LayerServer;
 use weir_orchestrator::planner::{LinkMap, PlanFile};
-use weir_orchestrator::supervisor::PlanSource;
-use weir_shared::arch::Arch;
+use weir_orchestrator::replan::model;
+use weir_orchestrator::supervisor::{PlanSource, Policy};
+use weir_shared::arch::{Arch, NetworkSpec};
+use weir_shared::digest::Digest;
 use weir_shared::logging::{self, LogFormat};
+use weir_shared::profile::Profile;
 use weir_shared::transport::{Congestion, Identity, Settings};
 use weir_shared::weights::{Checkpoint, Manifest};
 
@@ -44,9 +48,15 @@ struct Args {
     /// Workers to wait for before the first plan.
     #[arg(long, env = "WEIR_WORKERS", value_name = "N", default_value_t = 1)]
     workers: usize,
-    /// A plan written by hand (TOML) instead of a balanced one.
+    /// A plan written by hand (TOML) instead of a balanced one; with --policy, the plan to begin with.
     #[arg(long, env = "WEIR_PLAN", value_name = "FILE")]
     plan: Option<PathBuf>,
+    /// What a plan is to make small and what must hold (TOML), with the rules of re-planning in [replan]: plans adapt.
+    #[arg(long, env = "WEIR_POLICY", value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Accuracy profile of these weights, made by `weir-worker study`: says which connections may be switched off.
+    #[arg(long, env = "WEIR_PROFILE", value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Addresses of links that lead through something else (TOML).
     #[arg(long, env = "WEIR_LINKS", value_name = "FILE")]
     links: Option<PathBuf>,
@@ -115,7 +125,14 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         None => LinkMap::default(),
     };
     let weights = manifest(&checkpoint, network)?.digests();
+    let policy = args.policy.as_deref().map(policy).transpose()?;
+    let profile = match &args.profile {
+        Some(path) => Some(profile(path, &network, &weights)?),
+        None => None,
+    };
     Ok(Config {
+        policy,
+        profile,
         identity,
         listen: args.listen,
         advertise: args.advertise,
@@ -134,12 +151,27 @@ fn config(args: &Args) -> anyhow::Result<Config> {
     })
 }
 
+fn policy(path: &Path) -> anyhow::Result<Policy> {
+    let text = read(path)?;
+    let read = model::read(&text).map_err(anyhow::Error::msg);
+    let (rules, model) = read.with_context(|| format!("the policy file {}", path.display()))?;
+    Ok(Policy { text, rules, model: Arc::new(model) })
+}
+
+fn profile(path: &Path, network: &NetworkSpec, weights: &[Digest]) -> anyhow::Result<Profile> {
+    let named = || format!("the accuracy profile {}", path.display());
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let profile = Profile::from_json(&bytes).with_context(named)?;
+    profile.check_about(network, weights).with_context(named)?;
+    Ok(profile)
+}
+
 fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The digests of the checkpoint as it is now; where a manifest lies beside it, both must agree.
-fn manifest(checkpoint: &Checkpoint, network: weir_shared::arch::NetworkSpec) -> anyhow::Result<Manifest> {
+fn manifest(checkpoint: &Checkpoint, network: NetworkSpec) -> anyhow::Result<Manifest> {
     let beside = Manifest::beside(checkpoint.path());
     if !beside.exists() {
         return Ok(Manifest::compute(checkpoint, &network)?);

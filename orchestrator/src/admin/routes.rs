@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use actix::Addr;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{self, Data, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
 use weir_shared::ids::PeerName;
 use weir_shared::wire::PROTOCOL_VERSION;
 
-use super::views::{LinkDocument, LinksDocument, PlanDocument, WorkersDocument};
+use super::views::{LinkDocument, LinksDocument, PlanDocument, TraceDocument, WorkersDocument};
 use crate::clock::now;
 use crate::gateway::messages::GetLinks;
 use crate::gateway::{Admission, GatewayActor};
 use crate::metrics::Metrics;
-use crate::supervisor::{GetStatus, Status, Supervisor};
+use crate::supervisor::{GetEvents, GetSnapshot, GetStatus, GetTrace, Status, Supervisor, TraceLines};
 
 /// What the handlers ask.
 #[derive(Clone)]
@@ -45,6 +46,9 @@ pub fn configure(state: AdminState) -> impl FnOnce(&mut ServiceConfig) {
             .service(readable("/api/v1/plan").route(web::get().to(plan)))
             .service(readable("/api/v1/workers").route(web::get().to(workers)))
             .service(readable("/api/v1/links").route(web::get().to(links)))
+            .service(readable("/api/v1/snapshot").route(web::get().to(snapshot)))
+            .service(readable("/api/v1/events").route(web::get().to(events)))
+            .service(readable("/api/v1/trace").route(web::get().to(trace)))
             .default_service(web::to(unknown));
     }
 }
@@ -69,7 +73,8 @@ fn problem(status: StatusCode, title: &str, detail: &str) -> HttpResponse {
 
 async fn unknown(request: HttpRequest) -> HttpResponse {
     let detail = format!(
-        "there is no {}; the routes are /livez, /readyz, /metrics and /api/v1/{{version,plan,workers,links}}",
+        "there is no {}; the routes are /livez, /readyz, /metrics and /api/v1/{{version,plan,workers,links,\
+         snapshot,events,trace}}",
         request.path()
     );
     problem(StatusCode::NOT_FOUND, "Unknown route", &detail)
@@ -136,9 +141,45 @@ async fn links(state: Data<AdminState>) -> HttpResponse {
     }
 }
 
-async fn status(state: &AdminState) -> Result<Status, HttpResponse> {
-    state.supervisor.send(GetStatus).await.map_err(|error| {
+async fn snapshot(state: Data<AdminState>) -> HttpResponse {
+    match ask(&state, GetSnapshot).await {
+        Ok(snapshot) => HttpResponse::Ok().json(&*snapshot),
+        Err(response) => response,
+    }
+}
+
+async fn events(state: Data<AdminState>) -> HttpResponse {
+    match ask(&state, GetEvents).await {
+        Ok(events) => HttpResponse::Ok().json(json!({ "events": events })),
+        Err(response) => response,
+    }
+}
+
+#[derive(Deserialize)]
+struct After {
+    after: Option<u64>,
+}
+
+async fn trace(state: Data<AdminState>, query: Query<After>) -> HttpResponse {
+    match ask(&state, GetTrace { after: query.after }).await {
+        Ok(TraceLines { header, entries }) => HttpResponse::Ok()
+            .json(TraceDocument { header, entries: entries.into_iter().map(Into::into).collect() }),
+        Err(response) => response,
+    }
+}
+
+async fn ask<M>(state: &AdminState, message: M) -> Result<M::Result, HttpResponse>
+where
+    M: actix::Message + Send + 'static,
+    M::Result: Send,
+    Supervisor: actix::Handler<M>,
+{
+    state.supervisor.send(message).await.map_err(|error| {
         let detail = format!("the supervisor does not answer: {error}");
         problem(StatusCode::SERVICE_UNAVAILABLE, "No supervisor", &detail)
     })
+}
+
+async fn status(state: &AdminState) -> Result<Status, HttpResponse> {
+    ask(state, GetStatus).await
 }

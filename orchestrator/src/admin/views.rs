@@ -9,6 +9,8 @@ use weir_shared::plan::{Encoding, Plan};
 use weir_shared::wire::control::LinkReport;
 
 use crate::cluster::{Cluster, WorkerView};
+use crate::replan::trace::{Entry, Header};
+use crate::supervisor::EventRecord;
 
 /// `GET /api/v1/plan`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,6 +144,37 @@ pub struct LinkDocument {
     pub packets_sent: u64,
     /// Packets lost.
     pub packets_lost: u64,
+}
+
+/// `GET /api/v1/events`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventsDocument {
+    /// The latest decisions, the oldest first.
+    pub events: Vec<EventRecord>,
+}
+
+/// `GET /api/v1/trace?after=N`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TraceDocument {
+    /// What a trace file begins with.
+    pub header: Header,
+    /// Entries behind `after`.
+    pub entries: Vec<NumberedEntry>,
+}
+
+/// An entry of a trace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NumberedEntry {
+    /// Rises by one from entry to entry.
+    pub number: u64,
+    /// The line of the trace file.
+    pub entry: Entry,
+}
+
+impl From<(u64, Entry)> for NumberedEntry {
+    fn from((number, entry): (u64, Entry)) -> Self {
+        Self { number, entry }
+    }
 }
 
 impl PlanDocument {

@@ -18,6 +18,20 @@ pub(super) struct AdminArgs {
     output: Output,
 }
 
+/// The orchestrator alone, for commands with a form of their own.
+#[derive(Debug, clap::Args)]
+pub(super) struct Orchestrator {
+    /// The orchestrator's admin API.
+    #[arg(long, env = "WEIR_ADMIN_URL", value_name = "URL", default_value = "http://127.0.0.1:7610")]
+    admin: String,
+}
+
+impl Orchestrator {
+    pub(super) fn client(&self) -> Result<AdminClient, AdminError> {
+        AdminClient::new(&self.admin)
+    }
+}
+
 /// In which form a command answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Output {

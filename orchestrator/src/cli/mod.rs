@@ -8,6 +8,9 @@ mod demo;
 mod links;
 mod offline;
 mod plan;
+mod record;
+mod replay;
+mod snapshot;
 mod status;
 mod workers;
 
@@ -37,6 +40,12 @@ enum Command {
     Workers(admin::AdminArgs),
     /// Show the links between the peers of a cluster.
     Links(admin::AdminArgs),
+    /// Save what the planner knows now, as JSON on standard output.
+    Snapshot(snapshot::Args),
+    /// Keep a trace of snapshots and decisions, until interrupted.
+    Record(record::Args),
+    /// Run a trace through planner and rules again, and compare the decisions.
+    Replay(replay::Args),
 }
 
 impl Cli {
@@ -52,6 +61,9 @@ impl Cli {
                     Command::Plan(args) => plan::run(&args).await,
                     Command::Workers(args) => workers::run(&args).await,
                     Command::Links(args) => links::run(&args).await,
+                    Command::Snapshot(args) => snapshot::run(&args).await,
+                    Command::Record(args) => record::run(&args).await,
+                    Command::Replay(args) => replay::run(&args),
                 }
             })
         });

@@ -168,6 +168,12 @@ impl Cluster {
         self.workers.get(worker).filter(|view| view.is_connected()).map(|view| view.member(worker))
     }
 
+    /// Whether `worker` is there and holds `plan`.
+    pub fn holds(&self, worker: &WorkerId, plan: PlanId) -> bool {
+        let view = self.workers.get(worker);
+        view.is_some_and(|view| view.is_connected() && view.hello.live.contains(&plan))
+    }
+
     /// Every worker that has been seen.
     pub fn workers(&self) -> impl Iterator<Item = (&WorkerId, &WorkerView)> {
         self.workers.iter()

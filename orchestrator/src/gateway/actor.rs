@@ -1,5 +1,6 @@
 //! The gateway actor: admits requests, sends them to the first stage, and answers exactly once.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ use weir_shared::wire::{Header, codec};
 
 use super::ledger::{Answered, GiveUp, Ledger, NewRequest, Occupancy, Pending, Verdict};
 use super::messages::*;
-use super::oip::{InferDone, InferFailure, StatisticsSnapshot};
+use super::oip::{Degraded, InferDone, InferFailure, StatisticsSnapshot};
+use super::windows::Windows;
 use crate::clock::{self, now};
 use crate::metrics::Metrics;
 
@@ -66,7 +68,10 @@ pub struct GatewayParts {
 pub struct GatewayActor {
     parts: GatewayParts,
     ledger: Ledger<Reply>,
+    windows: Windows,
     current: Option<Arc<Plan>>,
+    /// Marks for the answers of plans that do without a dead worker.
+    degraded: BTreeMap<PlanId, Degraded>,
     draining: bool,
     when_drained: Vec<(PlanId, oneshot::Sender<()>)>,
     when_empty: Vec<oneshot::Sender<()>>,
@@ -76,7 +81,16 @@ impl GatewayActor {
     /// A gateway without a plan.
     pub fn new(parts: GatewayParts) -> Self {
         let ledger = Ledger::new(parts.capacity);
-        Self { parts, ledger, current: None, draining: false, when_drained: vec![], when_empty: vec![] }
+        Self {
+            parts,
+            ledger,
+            windows: Windows::new(now()),
+            current: None,
+            degraded: BTreeMap::new(),
+            draining: false,
+            when_drained: vec![],
+            when_empty: vec![],
+        }
     }
 
     /// Sends whatever is due.
@@ -209,10 +223,12 @@ impl Handler<Infer> for GatewayActor {
     type Result = ResponseFuture<Result<InferDone, InferFailure>>;
 
     fn handle(&mut self, Infer(job): Infer, _: &mut Self::Context) -> Self::Result {
+        let metrics = self.parts.metrics.clone();
         let refuse = |failure: InferFailure| -> Self::Result {
-            self.parts.metrics.refused(outcome_name(&failure));
+            metrics.refused(outcome_name(&failure));
             Box::pin(std::future::ready(Err(failure)))
         };
+        self.windows.arrived(job.batch);
         match self.admission() {
             Admission::Open => {}
             Admission::Draining => return refuse(InferFailure::Draining),
@@ -256,7 +272,14 @@ impl Handler<ReplyArrived> for GatewayActor {
             attempts: pending.attempt.0,
             queue: sent - pending.admitted,
             compute: now - sent,
+            degraded: self.degraded.get(&header.plan).copied(),
         };
+        if done.degraded.is_some() {
+            self.parts.metrics.degraded_response();
+        }
+        if done.attempts == 1 {
+            self.windows.answered(header.plan, done.compute);
+        }
         let took = now - pending.admitted;
         self.parts.metrics.answered("ok", took);
         self.statistics(|statistics| statistics.add_success(pending.batch, &done, took));
@@ -292,7 +315,10 @@ impl Handler<ConnectFirstStage> for GatewayActor {
 impl Handler<CommitPlan> for GatewayActor {
     type Result = ();
 
-    fn handle(&mut self, CommitPlan(plan): CommitPlan, _: &mut Self::Context) {
+    fn handle(&mut self, CommitPlan { plan, degraded }: CommitPlan, _: &mut Self::Context) {
+        if let Some(degraded) = degraded {
+            self.degraded.insert(plan.id(), degraded);
+        }
         self.current = Some(plan);
         self.publish_admission();
         self.dispatch();
@@ -322,6 +348,7 @@ impl Handler<RetirePlan> for GatewayActor {
         for pending in self.ledger.interrupt(now(), id) {
             self.give_up(pending, GiveUp::Exhausted("its plan was retired".to_owned()));
         }
+        self.degraded.remove(&id);
         self.know(|plans| plans.retain(|plan| plan.id() != id));
         let known = self.parts.plans.borrow().clone();
         self.parts.links.keep_only(known.iter().map(|plan| &**plan));
@@ -338,6 +365,14 @@ impl Handler<WhenDrained> for GatewayActor {
         self.when_drained.push((id, waiter));
         self.settle();
         Box::pin(async move { drop(drained.await) })
+    }
+}
+
+impl Handler<TakeWindows> for GatewayActor {
+    type Result = MessageResult<TakeWindows>;
+
+    fn handle(&mut self, _: TakeWindows, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.windows.take(now()))
     }
 }
 

@@ -7,7 +7,8 @@ use weir_shared::plan::{Plan, PlanId};
 use weir_shared::transport::activation::Activation;
 use weir_shared::wire::control::{LinkReport, ProbeTarget, RequestFailure};
 
-use super::oip::{InferDone, InferFailure, InferJob};
+use super::oip::{Degraded, InferDone, InferFailure, InferJob};
+use super::windows::Counted;
 
 /// Compute the logits of a batch.
 #[derive(Message)]
@@ -32,7 +33,17 @@ pub struct ConnectFirstStage(pub Arc<Plan>);
 /// Admit new requests on this plan from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct CommitPlan(pub Arc<Plan>);
+pub struct CommitPlan {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// What its answers are marked with, where survivors answer in a dead worker's place.
+    pub degraded: Option<Degraded>,
+}
+
+/// What was offered and how the answers of each plan went, since this was asked last.
+#[derive(Message)]
+#[rtype(result = "Counted")]
+pub struct TakeWindows;
 
 /// A plan has lost a worker: its requests wait for the next plan, and new ones are not admitted on it.
 #[derive(Message)]

@@ -10,7 +10,9 @@ mod inbound;
 mod ledger;
 pub mod messages;
 pub mod oip;
+mod windows;
 
 pub use actor::{Admission, GatewayActor, GatewayParts, GatewayPlans};
 pub use backend::GatewayBackend;
 pub use inbound::ReplyInbound;
+pub use windows::Counted;

@@ -101,20 +101,23 @@ pub struct Rollout {
     phase: Phase,
     until: Instant,
     drain_max: Duration,
+    linked: BTreeSet<WorkerId>,
 }
 
 impl Rollout {
-    /// Begins to replace `old` by `plan`. The steps are the first to take.
+    /// Begins to replace `old` by `plan`. The steps are the first to take. The workers in `linked` reach everybody
+    /// already whom the plan has them reach, and need not be asked to.
     pub fn begin(
         now: Instant,
         plan: Arc<Plan>,
         old: Option<Arc<Plan>>,
         drain_max: Duration,
+        linked: BTreeSet<WorkerId>,
     ) -> (Self, Vec<Step>) {
         let waiting = workers(&plan);
         let steps = waiting.iter().cloned().map(Step::Prepare).collect();
-        let rollout =
-            Self { plan, old, phase: Phase::Preparing(waiting), until: now + PREPARE_MAX, drain_max };
+        let (phase, until) = (Phase::Preparing(waiting), now + PREPARE_MAX);
+        let rollout = Self { plan, old, phase, until, drain_max, linked };
         (rollout, steps)
     }
 
@@ -184,7 +187,7 @@ impl Rollout {
     }
 
     fn connect(&mut self, now: Instant) -> Vec<Step> {
-        let waiting = workers(&self.plan);
+        let waiting: BTreeSet<WorkerId> = workers(&self.plan).difference(&self.linked).cloned().collect();
         let steps = waiting.iter().cloned().map(Step::Connect).chain([Step::ConnectGateway]).collect();
         self.phase = Phase::Connecting { workers: waiting, gateway: GatewayLink::Dialling };
         self.until = now + CONNECT_MAX;

@@ -14,9 +14,13 @@ struct Story {
 }
 
 fn begin(old: Option<Arc<Plan>>) -> Story {
+    begin_with(old, BTreeSet::new())
+}
+
+fn begin_with(old: Option<Arc<Plan>>, linked: BTreeSet<WorkerId>) -> Story {
     let plan = Arc::new(two_stage_plan(2));
     let now = Instant::now();
-    let (rollout, first) = Rollout::begin(now, plan.clone(), old, Duration::from_secs(5));
+    let (rollout, first) = Rollout::begin(now, plan.clone(), old, Duration::from_secs(5), linked);
     assert_eq!(first, [Step::Prepare(worker("a")), Step::Prepare(worker("b"))]);
     Story { rollout, now, plan }
 }
@@ -50,6 +54,14 @@ fn a_plan_is_committed_when_everyone_is_ready_and_the_old_one_retired_when_drain
     let retire = |name| Step::Retire(worker(name), old.id());
     assert_eq!(story.on(Event::Drained), [retire("a"), retire("b"), Step::Finished]);
     assert_eq!(story.on(Event::Drained), []);
+}
+
+#[test]
+fn whoever_reaches_its_peers_already_is_not_asked_to() {
+    let linked = BTreeSet::from([worker("a"), worker("b")]);
+    let mut story = begin_with(Some(Arc::new(two_stage_plan(1))), linked);
+    assert_eq!(story.prepared(), [Step::ConnectGateway]);
+    assert_eq!(story.on(Event::GatewayConnected), [Step::Commit]);
 }
 
 #[test]

@@ -12,16 +12,22 @@ use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
 use weir_shared::ids::{Epoch, PeerName, Term, WorkerId};
 use weir_shared::plan::{Plan, PlanId};
+use weir_shared::profile::Profile;
 use weir_shared::wire::control::ToWorker;
 
 use super::choice::PlanSource;
 use super::messages::*;
+use super::replanning::Replanning;
 use crate::clock::{now, unix_millis};
 use crate::cluster::{Cluster, Measurements, SessionId};
 use crate::gateway::GatewayActor;
-use crate::gateway::messages::{CommitPlan, ConnectFirstStage, PlanBroken, RetirePlan, WhenDrained};
+use crate::gateway::messages::{
+    CommitPlan, ConnectFirstStage, PlanBroken, RetirePlan, TakeWindows, WhenDrained,
+};
 use crate::metrics::Metrics;
-use crate::planner::{Draft, LinkMap};
+use crate::planner::LinkMap;
+use crate::replan::trace::What;
+use crate::replan::{Model, Rules};
 use crate::rollout::{Abort, Event, Rollout, Step};
 
 /// The timer of reconciliation; events wake it sooner.
@@ -29,6 +35,9 @@ pub(super) const WAKE: Duration = Duration::from_millis(100);
 
 /// How often plans that nobody needs are looked for: they cost memory, and block new ones only when there are two.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);
+
+/// How often the gateway is asked for what it counted.
+pub(super) const COUNT: Duration = Duration::from_millis(500);
 
 /// The set of workers must stand still this long before a plan that still serves is replaced: workers that
 /// start together should be planned for together.
@@ -63,6 +72,20 @@ pub struct SupervisorParts {
     pub drain_max: Duration,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// The rules of re-planning and the optimisation model, where plans are to adapt.
+    pub policy: Option<Policy>,
+    /// What active sets cost in accuracy.
+    pub profile: Option<Profile>,
+}
+
+/// A policy as it was read, with its text.
+pub struct Policy {
+    /// The file.
+    pub text: String,
+    /// When the plan may change.
+    pub rules: Rules,
+    /// What is best.
+    pub model: Arc<dyn Model>,
 }
 
 /// The one actor that decides.
@@ -74,8 +97,9 @@ pub struct Supervisor {
     /// Whether the gateway admits on the plan, or was told that the plan is broken.
     pub(super) admission: Admission,
     pub(super) rollout: Option<Rollout>,
-    epoch: Epoch,
-    changed: Instant,
+    pub(super) replanning: Replanning,
+    pub(super) epoch: Epoch,
+    pub(super) changed: Instant,
     not_before: Instant,
     pub(super) last_abort: Option<String>,
     /// What everybody was last told to measure.
@@ -84,8 +108,13 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor that knows nobody yet.
-    pub fn new(parts: SupervisorParts) -> Self {
+    pub fn new(mut parts: SupervisorParts) -> Self {
         let now = now();
+        let profile = parts.profile.take();
+        let replanning = match parts.policy.take() {
+            Some(Policy { text, rules, model }) => Replanning::new(rules, Some(model), text, profile),
+            None => Replanning::new(Rules::default(), None, String::new(), profile),
+        };
         Self {
             parts,
             cluster: Cluster::default(),
@@ -93,6 +122,7 @@ impl Supervisor {
             plan: None,
             admission: Admission::Open,
             rollout: None,
+            replanning,
             epoch: Epoch(0),
             changed: now,
             not_before: now,
@@ -120,47 +150,40 @@ impl Supervisor {
             // Its workers were out of reach for a moment, and have kept it.
             tracing::info!(plan = %plan.id(), "plan whole again");
             self.admission = Admission::Open;
-            self.parts.gateway.do_send(CommitPlan(plan.clone()));
+            self.replanning.replanner.mended();
+            self.replanning.note(What::Mended {});
+            self.parts.gateway.do_send(CommitPlan { plan: plan.clone(), degraded: None });
         }
         let serving = carried.is_some();
-        let too_soon = now < self.not_before || (serving && now < self.changed + HOLD);
+        // Whoever answers in a dead worker's place does so for as short as possible.
+        let held = serving && now < self.changed + HOLD && !self.replanning.replanner.is_degraded();
+        let too_soon = now < self.not_before || held && self.replanning.model.is_none();
         let first_missing =
             self.plan.is_none() && self.cluster.connected().count() < self.parts.first_workers;
         if too_soon || first_missing {
             return;
+        }
+        let first_by_file = self.plan.is_none() && matches!(self.parts.source, PlanSource::File(_));
+        if self.replanning.model.is_some() && !first_by_file {
+            return self.think(context);
         }
         let choice = match self.parts.source.choose(self.parts.network, &self.cluster, now) {
             Ok(Some(choice)) => choice,
             Ok(None) => return,
             Err(error) => return self.postpone(&weir_shared::chain(&error)),
         };
-        let id = PlanId { term: self.parts.term, epoch: Epoch(self.epoch.0 + 1) };
-        let draft = Draft {
-            id,
-            parent: self.plan.as_ref().map(|plan| plan.id()),
-            network: self.parts.network,
-            active: choice.active,
-            cuts: choice.cuts,
-            workers: choice.workers,
-            gateway: self.parts.gateway_name.clone(),
-            links: &self.parts.links,
-            encodings: &choice.encodings,
-            weights: self.parts.weights.clone(),
-            batch_norm: choice.batch_norm,
-            max_batch: self.parts.max_batch,
-        };
-        let plan = match draft.plan() {
-            Ok(plan) => Arc::new(plan),
-            Err(error) => return self.postpone(&weir_shared::chain(&error)),
+        let plan = match self.plan_of(&choice.placement(), choice.batch_norm) {
+            Ok(plan) => plan,
+            Err(reason) => return self.postpone(&reason),
         };
         if serving && self.plan.as_ref().is_some_and(|old| says_the_same(old, &plan)) {
             return;
         }
-        self.epoch = id.epoch;
-        tracing::info!(plan = %id, stages = plan.draft().stages.len(), "rollout begins");
-        let (rollout, steps) = Rollout::begin(now, plan, self.plan.clone(), self.parts.drain_max);
-        self.rollout = Some(rollout);
-        self.carry_out(steps, context);
+        let because = match self.parts.source {
+            PlanSource::Balanced => "work spread evenly over the workers that are there",
+            PlanSource::File(_) => "as the plan file says",
+        };
+        self.begin_choice(&choice, because, context);
     }
 
     /// A plan that cannot be made now is tried again later; whatever serves goes on serving.
@@ -178,7 +201,7 @@ impl Supervisor {
         self.carry_out(steps, context);
     }
 
-    fn carry_out(&mut self, steps: Vec<Step>, context: &mut Context<Self>) {
+    pub(super) fn carry_out(&mut self, steps: Vec<Step>, context: &mut Context<Self>) {
         let Some(plan) = self.rollout.as_ref().map(|rollout| rollout.plan().clone()) else { return };
         let id = plan.id();
         for step in steps {
@@ -200,6 +223,7 @@ impl Supervisor {
                     self.parts.metrics.rollout_ended("aborted");
                     self.parts.gateway.do_send(RetirePlan(id));
                     self.rollout = None;
+                    self.replan_aborted(id, &reason);
                     for worker in &blamed {
                         self.cluster.blamed(now(), worker, &reason);
                     }
@@ -214,6 +238,8 @@ impl Supervisor {
                         self.parts.gateway.do_send(RetirePlan(parent));
                     }
                     self.rollout = None;
+                    // What waited for this rollout to end need not wait for the timer.
+                    context.run_later(Duration::ZERO, Self::reconcile);
                 }
             }
         }
@@ -222,7 +248,8 @@ impl Supervisor {
     fn commit(&mut self, plan: &Arc<Plan>, context: &mut Context<Self>) {
         let (id, old) = (plan.id(), self.plan.replace(plan.clone()));
         self.admission = Admission::Open;
-        self.parts.gateway.do_send(CommitPlan(plan.clone()));
+        let degraded = self.replan_committed(id);
+        self.parts.gateway.do_send(CommitPlan { plan: plan.clone(), degraded });
         for stage in &plan.draft().stages {
             self.tell(&stage.worker, ToWorker::Commit { plan: id });
         }
@@ -245,7 +272,18 @@ impl Supervisor {
         }
         if self.plan.as_ref().is_some_and(|plan| plan.stage_of(worker).is_some()) {
             self.admission = Admission::Broken;
+            self.emergency(context);
         }
+    }
+
+    /// Takes what the gateway has counted: the load, and how the running plan does.
+    pub(super) fn count(&mut self, context: &mut Context<Self>) {
+        let counted = self.parts.gateway.send(TakeWindows).into_actor(self);
+        context.spawn(counted.map(|counted, supervisor, context| {
+            if let Ok(counted) = counted {
+                supervisor.counted(&counted, context);
+            }
+        }));
     }
 
     /// Plans that a worker holds and nobody needs: of an earlier term, or left over from a lost directive.

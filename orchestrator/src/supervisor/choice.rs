@@ -9,6 +9,7 @@ use weir_shared::plan::plan::BatchNorm;
 use weir_shared::plan::{ActiveSet, Encoding};
 
 use crate::cluster::{Cluster, Member};
+use crate::planner::snapshot::{LinkEncoding, Placement};
 use crate::planner::{PlanFile, PlanFileError, balanced};
 
 /// Where plans come from.
@@ -33,6 +34,23 @@ pub struct Choice {
     pub batch_norm: BatchNorm,
     /// Encodings that are not f32.
     pub encodings: BTreeMap<(String, String), Encoding>,
+}
+
+impl Choice {
+    /// The same, as planners name it.
+    pub fn placement(&self) -> Placement {
+        let peer =
+            |name: &str| self.workers.iter().map(|m| m.worker.peer()).find(|peer| peer.short() == name);
+        let encodings = self.encodings.iter().filter_map(|((from, to), &encoding)| {
+            Some(LinkEncoding { from: peer(from)?, to: peer(to)?, encoding })
+        });
+        Placement {
+            active: self.active.clone(),
+            cuts: self.cuts.clone(),
+            workers: self.workers.iter().map(|member| member.worker.clone()).collect(),
+            encodings: encodings.collect(),
+        }
+    }
 }
 
 impl PlanSource {

@@ -4,12 +4,13 @@ use actix::prelude::*;
 use weir_shared::ids::PeerName;
 use weir_shared::wire::control::{FromWorker, ToWorker};
 
-use super::actor::{Admission, SWEEP, Supervisor, WAKE};
+use super::actor::{Admission, COUNT, SWEEP, Supervisor, WAKE};
 use super::measuring::MEASURE;
 use super::messages::*;
 use super::term::{self, Commitment};
 use crate::clock::now;
 use crate::cluster::Departure;
+use crate::replan::trace;
 use crate::rollout::Event;
 
 impl Actor for Supervisor {
@@ -18,6 +19,7 @@ impl Actor for Supervisor {
     fn started(&mut self, context: &mut Self::Context) {
         context.run_interval(WAKE, Self::reconcile);
         context.run_interval(SWEEP, |supervisor, _| supervisor.retire_strays());
+        context.run_interval(COUNT, |supervisor, context| supervisor.count(context));
         context.run_interval(MEASURE, Self::measure);
     }
 }
@@ -137,6 +139,49 @@ impl Handler<PlanDrained> for Supervisor {
         if self.rollout.as_ref().is_some_and(|rollout| rollout.plan().draft().parent == Some(old)) {
             self.advance(Event::Drained, context);
         }
+    }
+}
+
+impl Handler<Thought> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Thought(answer): Thought, context: &mut Self::Context) {
+        self.thought(&answer, context);
+    }
+}
+
+impl Handler<SetPolicy> for Supervisor {
+    type Result = Result<(), String>;
+
+    fn handle(&mut self, SetPolicy(text): SetPolicy, context: &mut Self::Context) -> Self::Result {
+        self.set_policy(&text)?;
+        self.reconcile(context);
+        Ok(())
+    }
+}
+
+impl Handler<GetSnapshot> for Supervisor {
+    type Result = MessageResult<GetSnapshot>;
+
+    fn handle(&mut self, _: GetSnapshot, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Box::new(self.snapshot()))
+    }
+}
+
+impl Handler<GetEvents> for Supervisor {
+    type Result = MessageResult<GetEvents>;
+
+    fn handle(&mut self, _: GetEvents, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.replanning.records.events())
+    }
+}
+
+impl Handler<GetTrace> for Supervisor {
+    type Result = TraceLines;
+
+    fn handle(&mut self, GetTrace { after }: GetTrace, _: &mut Self::Context) -> TraceLines {
+        let header = trace::Header { version: trace::VERSION, policy: self.replanning.policy.clone() };
+        TraceLines { header, entries: self.replanning.records.since(after) }
     }
 }
 

@@ -8,7 +8,11 @@ use weir_shared::ids::WorkerId;
 use weir_shared::plan::{Plan, PlanId};
 use weir_shared::wire::control::{FromWorker, Hello, ToWorker};
 
+use super::record::EventRecord;
 use crate::cluster::{Cluster, SessionId};
+use crate::planner::snapshot::Snapshot;
+use crate::replan::Answer;
+use crate::replan::trace::{Entry, Header};
 
 /// Something to tell a worker. Sent by the supervisor, carried out by a session.
 #[derive(Message)]
@@ -71,6 +75,43 @@ pub struct GatewayConnected(pub PlanId);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct PlanDrained(pub PlanId);
+
+/// The planner has answered the latest question.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Thought(pub Box<Answer>);
+
+/// Plan by this policy from now on; the text of a policy file. The running plan goes on whatever is wrong with it.
+#[derive(Message)]
+#[rtype(result = "Result<(), String>")]
+pub struct SetPolicy(pub String);
+
+/// The planner's input as it is now.
+#[derive(Message)]
+#[rtype(result = "Box<Snapshot>")]
+pub struct GetSnapshot;
+
+/// The latest decisions, the oldest first.
+#[derive(Message)]
+#[rtype(result = "Vec<EventRecord>")]
+pub struct GetEvents;
+
+/// What the rules were told and decided behind the entry of this number; all that is kept if none is named.
+#[derive(Message)]
+#[rtype(result = "TraceLines")]
+pub struct GetTrace {
+    /// The last entry that is known already.
+    pub after: Option<u64>,
+}
+
+/// A piece of a trace.
+#[derive(Debug, Clone, MessageResponse)]
+pub struct TraceLines {
+    /// What a trace begins with.
+    pub header: Header,
+    /// Entries with their numbers.
+    pub entries: Vec<(u64, Entry)>,
+}
 
 /// What the supervisor believes and does.
 #[derive(Message)]

@@ -8,10 +8,14 @@ mod choice;
 mod handlers;
 mod measuring;
 mod messages;
+mod record;
+mod replanning;
 mod term;
 
-pub use actor::{Supervisor, SupervisorParts};
+pub use actor::{Policy, Supervisor, SupervisorParts};
 pub use choice::{Choice, PlanSource};
 pub use messages::{
-    Directive, GatewayConnected, GetStatus, PlanDrained, Seen, Status, WorkerJoined, WorkerLeft, WorkerSaid,
+    Directive, GatewayConnected, GetEvents, GetSnapshot, GetStatus, GetTrace, PlanDrained, Seen, SetPolicy,
+    Status, TraceLines, WorkerJoined, WorkerLeft, WorkerSaid,
 };
+pub use record::{EventRecord, EventState};

@@ -37,6 +37,15 @@ fn every_mistake_at_the_start_is_named() {
     check(&site, &[("--plan", &plan)], &["cut point 77 is impossible", "1 to 28"]);
     let plan = write("layer.toml", "workers = ['a', 'b']\ncuts = ['layer7.0.conv1']");
     check(&site, &[("--plan", &plan)], &["layer7.0.conv1", "no layer of resnet20"]);
+    let policy = write("policy.toml", "minimise = 'beauty'");
+    check(&site, &[("--policy", &policy)], &["policy.toml", "beauty"]);
+    let policy = write("bounds.toml", "[bounds]\nlatency_seconds = -1.0");
+    check(&site, &[("--policy", &policy)], &["bounds.toml", "latency_seconds is -1"]);
+    let policy = write("rules.toml", "[replan]\nburst = 0");
+    check(&site, &[("--policy", &policy)], &["rules.toml", "replan.burst = 0"]);
+    let others = crate::adaptive::profile(&Site::new("resnet56"), &[]).to_json().unwrap();
+    let profile = write("profile.json", std::str::from_utf8(&others).unwrap());
+    check(&site, &[("--profile", &profile)], &["profile.json", "resnet56"]);
     let links = write("links.toml", "[[link]]\nfrom = 'a'\nto = 'b'\naddress = 'attic'");
     check(&site, &[("--links", &links)], &["links.toml", "address"]);
 }

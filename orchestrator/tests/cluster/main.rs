@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod adaptive;
 mod bad_input;
 mod faults;
 mod prometheus;

@@ -129,6 +129,22 @@ impl Site {
         folder
     }
 
+    /// Addresses for a cluster whose orchestrator the test hosts itself; a process that does nothing stands in for it.
+    pub fn bare(&self) -> Cluster<'_> {
+        let orchestrator = Process(Command::new("sleep").arg("600").spawn().unwrap());
+        let (quic, http, admin) = (free_address(), free_address(), free_address());
+        Cluster {
+            site: self,
+            orchestrator,
+            workers: vec![],
+            quic,
+            http,
+            admin,
+            arguments: vec![],
+            admins: Default::default(),
+        }
+    }
+
     /// Starts an orchestrator that waits for `names`, and those workers.
     pub fn start(&self, names: &[&str], more: &[&str]) -> Cluster<'_> {
         let mut cluster = self.start_orchestrator(names.len(), more);

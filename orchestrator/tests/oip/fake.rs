@@ -90,6 +90,7 @@ impl InferBackend for Fake {
             attempts: 2,
             queue: Duration::from_micros(5),
             compute: Duration::from_micros(70),
+            degraded: None,
         };
         let statistics = self.statistics.clone();
         async move {

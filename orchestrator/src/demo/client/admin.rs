@@ -6,7 +6,8 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::admin::views::{LinksDocument, PlanDocument, WorkersDocument};
+use crate::admin::views::{LinksDocument, PlanDocument, TraceDocument, WorkersDocument};
+use crate::planner::snapshot::Snapshot;
 
 /// The admin API answers from memory; one that takes longer than this is stuck or out of reach.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -110,6 +111,23 @@ impl AdminClient {
             Err(AdminError::Refused { status: StatusCode::NOT_FOUND, detail, .. }) => Ok(Err(detail)),
             found => found.map(Ok),
         }
+    }
+
+    /// The planner's input as it is now.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn snapshot(&self) -> Result<Snapshot, AdminError> {
+        self.get("/api/v1/snapshot").await
+    }
+
+    /// What the rules of re-planning were told and decided behind the entry of number `after`.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn trace(&self, after: Option<u64>) -> Result<TraceDocument, AdminError> {
+        let query = after.map_or_else(String::new, |after| format!("?after={after}"));
+        self.get(&format!("/api/v1/trace{query}")).await
     }
 
     /// All workers.

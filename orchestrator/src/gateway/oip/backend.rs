@@ -96,6 +96,15 @@ pub struct InferDone {
     pub queue: Duration,
     /// From then until the logits arrived.
     pub compute: Duration,
+    /// Set where survivors answered in a dead worker's place.
+    pub degraded: Option<Degraded>,
+}
+
+/// An answer without the layers of a worker that died.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Degraded {
+    /// The accuracy to expect, 0 to 1, where the profile tells.
+    pub expected_accuracy: Option<f64>,
 }
 
 /// Why there are no logits.

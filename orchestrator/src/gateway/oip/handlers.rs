@@ -18,6 +18,12 @@ pub const PLAN_HEADER: &str = "weir-plan";
 /// How often a request was sent into the pipeline.
 pub const ATTEMPTS_HEADER: &str = "weir-attempts";
 
+/// Set to `true` where survivors answered in a dead worker's place.
+pub const DEGRADED_HEADER: &str = "weir-degraded";
+
+/// The accuracy to expect of such an answer, 0 to 1, where a profile tells.
+pub const ACCURACY_HEADER: &str = "weir-expected-accuracy";
+
 /// The backend, as handlers get it.
 pub(super) type Backend = ThinData<Rc<dyn InferBackend>>;
 
@@ -102,6 +108,12 @@ pub(super) async fn infer(request: HttpRequest, payload: Payload, backend: Backe
     let mut reply = HttpResponse::Ok();
     reply.insert_header((PLAN_HEADER, done.plan.to_string()));
     reply.insert_header((ATTEMPTS_HEADER, done.attempts.to_string()));
+    if let Some(degraded) = done.degraded {
+        reply.insert_header((DEGRADED_HEADER, "true"));
+        if let Some(accuracy) = degraded.expected_accuracy {
+            reply.insert_header((ACCURACY_HEADER, format!("{accuracy:.4}")));
+        }
+    }
     match answer.json_length {
         Some(length) => {
             reply.insert_header((HEADER_LENGTH, length.to_string()));

@@ -25,6 +25,6 @@ pub mod routes;
 pub mod statistics;
 pub mod tensor;
 
-pub use backend::{InferBackend, InferDone, InferFailure, InferJob, ModelInfo, Permit};
+pub use backend::{Degraded, InferBackend, InferDone, InferFailure, InferJob, ModelInfo, Permit};
 pub use routes::configure;
 pub use statistics::StatisticsSnapshot;

@@ -45,11 +45,16 @@ struct AnswerJson<'a> {
     outputs: [OutputJson<'a>; 1],
 }
 
-/// The same as the headers `weir-plan` and `weir-attempts`, for clients that hide headers.
+/// The same as the headers `weir-plan`, `weir-attempts`, `weir-degraded` and `weir-expected-accuracy`, for clients that
+/// hide headers.
 #[derive(Serialize)]
 struct AnswerParameters {
     weir_plan: String,
     weir_attempts: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_accuracy: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -111,7 +116,12 @@ pub fn write(
         model_name: &model.name,
         model_version: &model.version,
         id,
-        parameters: AnswerParameters { weir_plan: done.plan.to_string(), weir_attempts: done.attempts },
+        parameters: AnswerParameters {
+            weir_plan: done.plan.to_string(),
+            weir_attempts: done.attempts,
+            degraded: done.degraded.map(|_| true),
+            expected_accuracy: done.degraded.and_then(|degraded| degraded.expected_accuracy),
+        },
         outputs: [OutputJson { name: &model.output_name, datatype, shape, parameters, data }],
     };
     let mut body = serde_json::to_vec(&json)?;
@@ -140,13 +150,14 @@ mod tests {
     use weir_shared::ids::{Epoch, Term};
     use weir_shared::plan::PlanId;
 
+    use super::super::backend::Degraded;
     use super::super::request::tests::model;
     use super::*;
 
     fn done(logits: &[f32]) -> InferDone {
         let plan = PlanId { term: Term(2), epoch: Epoch(9) };
         let (queue, compute) = (Duration::ZERO, Duration::ZERO);
-        InferDone { logits: logits.to_vec(), plan, attempts: 1, queue, compute }
+        InferDone { logits: logits.to_vec(), plan, attempts: 1, queue, compute, degraded: None }
     }
 
     fn answer(logits: &[f32], content: OutputContent, placement: Placement) -> Result<Answer, AnswerError> {
@@ -185,6 +196,20 @@ mod tests {
         assert_eq!(output["data"], json!(["5.000000:1", "3.000000:2"]));
         let binary = answer(&[1.0, 5.0, 3.0], two, Placement::Binary).unwrap();
         assert_eq!(binary.body.len() - binary.json_length.unwrap(), 2 * (4 + 10));
+    }
+
+    #[test]
+    fn a_degraded_answer_says_so_with_the_accuracy_to_expect() {
+        let degraded = Some(Degraded { expected_accuracy: Some(0.875) });
+        let form = OutputForm { content: OutputContent::Logits, placement: Placement::Json };
+        let done = InferDone { degraded, ..done(&[1.0, 2.0, 3.0]) };
+        let answer = write(None, 1, form, &done, &model()).unwrap();
+        let json: Value = serde_json::from_slice(&answer.body).unwrap();
+        let parameters = &json["parameters"];
+        assert_eq!(
+            (&parameters["degraded"], &parameters["expected_accuracy"]),
+            (&json!(true), &json!(0.875))
+        );
     }
 
     #[test]

@@ -1,0 +1,23 @@
+//! `weir snapshot`: the planner's input as it is now, for `weir plan --snapshot` and for reports.
+
+use std::process::ExitCode;
+
+use super::admin::Orchestrator;
+use crate::demo::display::say;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    orchestrator: Orchestrator,
+}
+
+/// Asks and prints.
+///
+/// # Errors
+/// If the orchestrator does not answer.
+pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let snapshot = args.orchestrator.client()?.snapshot().await?;
+    say(&serde_json::to_string_pretty(&snapshot)?);
+    Ok(ExitCode::SUCCESS)
+}

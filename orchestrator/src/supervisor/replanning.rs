@@ -1,0 +1,414 @@
+//! The supervisor's side of re-planning: takes snapshots, has the planner asked off this thread, and carries out what the
+//! rules decide. What decides is in [`crate::replan`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use weir_shared::ids::{Epoch, WorkerId};
+use weir_shared::plan::plan::BatchNorm;
+use weir_shared::plan::{ActiveSet, Node, Plan, PlanId};
+use weir_shared::profile::{Loss, Profile, weights_digest};
+
+use super::actor::Supervisor;
+use super::choice::{Choice, PlanSource};
+use super::messages::Thought;
+use super::record::{EventState, Records};
+use crate::clock::{now, unix_millis};
+use crate::cluster::{SnapshotInput, accuracy_table, full_only};
+use crate::gateway::Counted;
+use crate::gateway::oip::Degraded;
+use crate::planner::Draft;
+use crate::planner::snapshot::{AccuracyTable, LinkEncoding, Placement, Snapshot};
+use crate::replan::trace::What;
+use crate::replan::{Decision, Kind, Load, Model, Replanner, Rules};
+use crate::rollout::Rollout;
+
+/// Readings come four times a second; looking more often shows nothing new.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Workers have this long from the last change of the cluster to send first readings, before a first plan is made
+/// without them.
+const FIRST_READINGS: Duration = Duration::from_millis(1_500);
+
+/// Everything that re-planning remembers.
+pub(super) struct Replanning {
+    pub(super) replanner: Replanner,
+    /// The optimisation model; none where plans come from a file or are balanced.
+    pub(super) model: Option<Arc<dyn Model>>,
+    /// The policy file, for the trace.
+    pub(super) policy: String,
+    pub(super) load: Load,
+    pub(super) records: Records,
+    pub(super) begun: Option<Begun>,
+    profile: Option<Profile>,
+    accuracy: AccuracyTable,
+    started: Instant,
+    thinking: bool,
+    looked: Option<Instant>,
+}
+
+/// A decision that is being rolled out.
+pub(super) struct Begun {
+    pub(super) decision: Decision,
+    pub(super) at: Instant,
+}
+
+impl Replanning {
+    pub(super) fn new(
+        rules: Rules,
+        model: Option<Arc<dyn Model>>,
+        policy: String,
+        profile: Option<Profile>,
+    ) -> Self {
+        let accuracy = profile.as_ref().map_or_else(|| full_only(None), accuracy_table);
+        Self {
+            replanner: Replanner::new(rules, Duration::ZERO),
+            model,
+            policy,
+            load: Load::default(),
+            records: Records::default(),
+            begun: None,
+            profile,
+            accuracy,
+            started: now(),
+            thinking: false,
+            looked: None,
+        }
+    }
+
+    /// The orchestrator's age in whole milliseconds, so that a replay sees the very same times.
+    pub(super) fn age(&self) -> Duration {
+        Duration::from_millis(now().saturating_duration_since(self.started).as_millis() as u64)
+    }
+
+    pub(super) fn note(&mut self, what: What) {
+        let at_ms = self.age().as_millis() as u64;
+        self.records.note(at_ms, what);
+    }
+
+    /// Points of accuracy that answers under `active` lose, with the margin where it is predicted.
+    fn loss_points(&self, active: &ActiveSet) -> Option<f64> {
+        match self.profile.as_ref()?.loss(active) {
+            Loss::Measured { points, .. } => Some(points.max(0.0)),
+            Loss::Predicted { points, margin } => Some((points + margin).max(0.0)),
+            Loss::Unknown => None,
+        }
+    }
+
+    fn degraded(&self, decision: &Decision) -> Option<Degraded> {
+        let full = self.accuracy.full_accuracy;
+        let expected = full.zip(decision.degraded_points);
+        let expected_accuracy = expected.map(|(full, points)| (full - points / 100.0).max(0.0));
+        (decision.kind == Kind::Bypass).then_some(Degraded { expected_accuracy })
+    }
+}
+
+impl Supervisor {
+    /// The planner's input as it is now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let input = SnapshotInput {
+            taken_unix_ms: unix_millis(),
+            network: self.parts.network,
+            weights: weights_digest(&self.parts.weights),
+            gateway: self.parts.gateway_name.clone(),
+            batch: self.replanning.load.batch(),
+            offered_load: self.replanning.load.requests_per_second(),
+            accuracy: &self.replanning.accuracy,
+            current: self.replanning.replanner.running().cloned(),
+        };
+        self.cluster.snapshot(now(), &input)
+    }
+
+    /// Asks the planner, if something that matters has changed and it is not being asked already.
+    pub(super) fn think(&mut self, context: &mut Context<Self>) {
+        let Some(model) = self.replanning.model.clone() else { return };
+        let at = now();
+        let urgent = self.replanning.looked.is_none_or(|looked| at >= looked + LOOK || self.changed > looked);
+        if self.replanning.thinking || !urgent {
+            return;
+        }
+        self.replanning.looked = Some(at);
+        let snapshot = self.snapshot();
+        let waits =
+            snapshot.workers.len() < self.cluster.members(at).len() && at < self.changed + FIRST_READINGS;
+        if self.plan.is_none() && waits {
+            return;
+        }
+        let age = self.replanning.age();
+        let Some(question) = self.replanning.replanner.ask(age, snapshot.clone()) else { return };
+        self.replanning.note(What::Snapshot(Box::new(snapshot)));
+        self.replanning.thinking = true;
+        // The solver may take long; sessions and rollouts go on meanwhile.
+        let thought = actix_rt::task::spawn_blocking(move || question.answer(&*model)).into_actor(self);
+        context.spawn(thought.map(move |thought, supervisor, context| {
+            supervisor.replanning.thinking = false;
+            supervisor.parts.metrics.decided(now().saturating_duration_since(at));
+            match thought {
+                Ok(answer) => context.notify(Thought(Box::new(answer))),
+                Err(_) => tracing::error!("the planner panicked; the running plan goes on"),
+            }
+        }));
+    }
+
+    /// The planner has answered.
+    pub(super) fn thought(&mut self, answer: &crate::replan::Answer, context: &mut Context<Self>) {
+        if self.rollout.is_some() {
+            // Another plan is on its way; what was thought is about the one before.
+            return;
+        }
+        let age = self.replanning.age();
+        self.replanning.note(What::Answered {});
+        let before = self.replanning.replanner.blocked().map(str::to_owned);
+        let decided = self.replanning.replanner.decide(age, answer);
+        match decided {
+            Some(decision) => {
+                self.replanning.note(What::Decision(Box::new(decision.clone())));
+                self.begin(decision, BatchNorm::default(), context);
+            }
+            None if self.plan.is_none() => self.fall_back(context),
+            None => {
+                let blocked = self.replanning.replanner.blocked().map(str::to_owned);
+                if let Some(reason) = blocked.filter(|reason| Some(reason) != before.as_ref()) {
+                    tracing::warn!(%reason, "the plan stays as it is");
+                    self.last_abort = Some(reason);
+                }
+            }
+        }
+    }
+
+    /// Nothing runs and the planner has no plan: work is spread evenly until it has.
+    fn fall_back(&mut self, context: &mut Context<Self>) {
+        if let Some(reason) = self.replanning.replanner.blocked() {
+            tracing::warn!(%reason, "no plan within the policy; work is spread evenly");
+        }
+        let choice = PlanSource::Balanced.choose(self.parts.network, &self.cluster, now());
+        if let Ok(Some(choice)) = choice {
+            self.begin_choice(&choice, "nothing within the policy is possible", context);
+        }
+    }
+
+    /// Rolls out what was chosen without the model.
+    pub(super) fn begin_choice(&mut self, choice: &Choice, because: &str, context: &mut Context<Self>) {
+        let batch_norm = choice.batch_norm;
+        let old = self.replanning.replanner.running().cloned();
+        let decision = Decision {
+            kind: match (&old, self.admission) {
+                (None, _) => Kind::First,
+                (Some(_), super::actor::Admission::Broken) => Kind::WorkerLost,
+                (Some(_), super::actor::Admission::Open) if self.replanning.replanner.is_degraded() => {
+                    Kind::Restore
+                }
+                (Some(_), super::actor::Admission::Open) => Kind::Improvement,
+            },
+            because: because.to_owned(),
+            old,
+            new: choice.placement(),
+            old_predicted: None,
+            predicted: None,
+            gain: None,
+            shifted: Vec::new(),
+            degraded_points: None,
+        };
+        self.replanning.note(What::Chosen(Box::new(decision.clone())));
+        self.replanning.replanner.begin(decision.clone());
+        self.begin(decision, batch_norm, context);
+    }
+
+    /// Begins the rollout of a decision, if it fits the cluster as it is now.
+    pub(super) fn begin(&mut self, decision: Decision, batch_norm: BatchNorm, context: &mut Context<Self>) {
+        let plan = match self.plan_of(&decision.new, batch_norm) {
+            Ok(plan) => Arc::new(plan),
+            Err(reason) => {
+                tracing::debug!(%reason, "the decision does not fit the cluster any more");
+                self.replanning.replanner.dropped();
+                self.replanning.note(What::Dropped {});
+                self.replanning.looked = None;
+                return;
+            }
+        };
+        let id = plan.id();
+        self.epoch = id.epoch;
+        let shifted = decision.shifted.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        tracing::info!(
+            plan = %id,
+            kind = %decision.kind,
+            because = %decision.because,
+            gain = decision.gain,
+            predicted_seconds = decision.predicted.map(|terms| terms.latency_seconds),
+            %shifted,
+            stages = plan.draft().stages.len(),
+            "rollout begins"
+        );
+        self.parts.metrics.replanned(decision.reason(), decision.change());
+        self.replanning.records.decided(unix_millis(), id, decision.clone());
+        self.replanning.begun = Some(Begun { decision, at: now() });
+        let linked = self.linked(&plan);
+        let drain_max = self.parts.drain_max;
+        let (rollout, steps) = Rollout::begin(now(), plan, self.plan.clone(), drain_max, linked);
+        self.rollout = Some(rollout);
+        self.carry_out(steps, context);
+    }
+
+    pub(super) fn plan_of(&self, placement: &Placement, batch_norm: BatchNorm) -> Result<Plan, String> {
+        let member = |worker: &WorkerId| {
+            self.cluster.member(worker).ok_or_else(|| format!("worker {worker} is not there"))
+        };
+        let workers = placement.workers.iter().map(member).collect::<Result<_, _>>()?;
+        let encoding =
+            |link: &LinkEncoding| ((link.from.short().to_owned(), link.to.short().to_owned()), link.encoding);
+        let draft = Draft {
+            id: PlanId { term: self.parts.term, epoch: Epoch(self.epoch.0 + 1) },
+            parent: self.plan.as_ref().map(|plan| plan.id()),
+            network: self.parts.network,
+            active: placement.active.clone(),
+            cuts: placement.cuts.clone(),
+            workers,
+            gateway: self.parts.gateway_name.clone(),
+            links: &self.parts.links,
+            encodings: &placement.encodings.iter().map(encoding).collect(),
+            weights: self.parts.weights.clone(),
+            batch_norm,
+            max_batch: self.parts.max_batch,
+        };
+        draft.plan().map_err(|error| weir_shared::chain(&error))
+    }
+
+    /// The workers that hold the running plan and reach by it everybody whom `plan` has them reach.
+    fn linked(&self, plan: &Plan) -> BTreeSet<WorkerId> {
+        let Some(old) = &self.plan else { return BTreeSet::new() };
+        let reaches = |worker: &WorkerId| {
+            let Some(here) = plan.stage_of(worker).map(Node::Stage) else { return false };
+            let mut wanted = plan.edges().into_iter().filter(|(from, _)| *from == here);
+            wanted.all(|(from, to)| {
+                let route = plan.route(from, to);
+                route.is_some_and(|route| {
+                    let same = |open: &weir_shared::plan::Route| {
+                        (&open.from, &open.to, open.address) == (&route.from, &route.to, route.address)
+                    };
+                    old.draft().routes.iter().any(same) && self.reaches_now(worker, &route.to)
+                })
+            })
+        };
+        let workers = plan.draft().stages.iter().map(|stage| &stage.worker);
+        workers.filter(|worker| self.cluster.holds(worker, old.id()) && reaches(worker)).cloned().collect()
+    }
+
+    /// Whether the peer that `worker` sends to is still there; its own link is then open.
+    fn reaches_now(&self, worker: &WorkerId, to: &weir_shared::ids::PeerName) -> bool {
+        let old = self.plan.as_ref().map(|plan| plan.id());
+        match to.as_worker() {
+            Some(other) if other != *worker => old.is_some_and(|old| self.cluster.holds(&other, old)),
+            _ => true,
+        }
+    }
+
+    /// A worker of the running plan is lost: the others go on at once, if they can.
+    pub(super) fn emergency(&mut self, context: &mut Context<Self>) {
+        let Some(running) = self.replanning.replanner.running().cloned() else { return };
+        let gone = |worker: &&WorkerId| self.cluster.member(worker).is_none();
+        let lost: Vec<WorkerId> = running.workers.iter().filter(gone).cloned().collect();
+        let names: Vec<&str> = lost.iter().map(WorkerId::as_str).collect();
+        let why = format!("{} lost", names.join(", "));
+        self.replanning.replanner.broken(&why);
+        self.replanning.note(What::Broken(why));
+        if self.rollout.is_some() || lost.is_empty() {
+            return;
+        }
+        let network = self.parts.network.network();
+        let loss_points = crate::replan::bypass(&network, &running, &lost)
+            .and_then(|placement| self.replanning.loss_points(&placement.active));
+        self.replanning.note(What::Lost { workers: lost.clone(), loss_points });
+        if let Some(decision) = self.replanning.replanner.emergency(&network, &lost, |_| loss_points) {
+            self.replanning.note(What::Decision(Box::new(decision.clone())));
+            let batch_norm =
+                self.plan.as_ref().map_or_else(BatchNorm::default, |plan| plan.draft().batch_norm);
+            self.begin(decision, batch_norm, context);
+        }
+    }
+
+    /// What was begun runs. Says how its answers are marked.
+    pub(super) fn replan_committed(&mut self, plan: PlanId) -> Option<Degraded> {
+        let age = self.replanning.age();
+        self.replanning.replanner.committed(age);
+        self.replanning.note(What::Committed {});
+        let begun = self.replanning.begun.take()?;
+        let took = now().saturating_duration_since(begun.at);
+        if let Some(event) = self.replanning.records.of(plan) {
+            (event.state, event.committed_after_ms) = (EventState::Committed, Some(took.as_millis() as u64));
+        }
+        let metrics = &self.parts.metrics;
+        if let Some(terms) = begun.decision.predicted {
+            metrics.predicted_latency(terms.latency_seconds);
+        }
+        let degraded = self.replanning.degraded(&begun.decision);
+        let loss = self.replanning.replanner.loss_points();
+        let normal = self.replanning.accuracy.full_accuracy.zip(loss);
+        let expected = match degraded {
+            Some(degraded) => degraded.expected_accuracy,
+            None => normal.map(|(full, points)| (full - points / 100.0).max(0.0)),
+        };
+        if let Some(expected) = expected {
+            metrics.expected_accuracy(expected);
+        }
+        degraded
+    }
+
+    /// What was begun could not be carried out.
+    pub(super) fn replan_aborted(&mut self, plan: PlanId, reason: &str) {
+        let age = self.replanning.age();
+        self.replanning.replanner.aborted(age);
+        self.replanning.note(What::Aborted {});
+        self.replanning.begun = None;
+        if let Some(event) = self.replanning.records.of(plan) {
+            (event.state, event.failure) = (EventState::Aborted, Some(reason.to_owned()));
+        }
+    }
+
+    /// The gateway has counted what was offered and answered.
+    pub(super) fn counted(&mut self, counted: &Counted, context: &mut Context<Self>) {
+        self.replanning.load.fold(counted.seconds, counted.arrivals, counted.samples);
+        let Some(id) = self.plan.as_ref().map(|plan| plan.id()) else { return };
+        let Some((_, window)) = counted.plans.iter().find(|(plan, _)| *plan == id) else { return };
+        if self.rollout.as_ref().is_some_and(|rollout| rollout.plan().id() != id) {
+            return;
+        }
+        let age = self.replanning.age();
+        self.replanning.note(What::Measured(*window));
+        let finding = self.replanning.replanner.measured(age, *window);
+        self.parts.metrics.measured_latency(window.median_seconds);
+        if let Some((predicted, measured)) = finding.compared {
+            self.parts.metrics.prediction_error((predicted - measured).abs() / measured);
+        }
+        if let Some((ended, measured)) = finding.trial {
+            tracing::info!(plan = %id, trial = ended, measured_seconds = measured, "trial ended");
+            if let Some(event) = self.replanning.records.of(id) {
+                (event.trial, event.measured_seconds) = (Some(ended.to_owned()), measured);
+                let old = event.decision.old_predicted.map(|terms| terms.latency_seconds);
+                event.measured_gain = old.zip(measured).map(|(old, measured)| 1.0 - measured / old);
+            }
+        }
+        if let Some(decision) = finding.decision {
+            self.replanning.note(What::Decision(Box::new(decision.clone())));
+            if self.rollout.is_none() {
+                self.begin(decision, BatchNorm::default(), context);
+            } else {
+                self.replanning.replanner.dropped();
+                self.replanning.note(What::Dropped {});
+            }
+        }
+    }
+
+    /// Another policy. The running plan goes on, whatever is wrong with it.
+    pub(super) fn set_policy(&mut self, text: &str) -> Result<(), String> {
+        let (rules, model) = crate::replan::model::read(text)?;
+        self.replanning.replanner.policy_changed(rules);
+        self.replanning.model = Some(Arc::new(model));
+        text.clone_into(&mut self.replanning.policy);
+        self.replanning.note(What::Policy(text.to_owned()));
+        self.replanning.looked = None;
+        tracing::info!("policy changed");
+        Ok(())
+    }
+}
