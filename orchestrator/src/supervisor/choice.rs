@@ -1,4 +1,4 @@
-//! What to compute where, given who is there. Pure; the optimisation model will take its place.
+//! What to compute where without the optimisation model: spread evenly, or as a person wrote it. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
