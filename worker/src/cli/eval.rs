@@ -1,7 +1,7 @@
 //! `weir-worker eval`: the accuracy of a whole network, in one process.
 
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use weir_shared::plan::ActiveSet;
@@ -9,9 +9,9 @@ use weir_shared::plan::plan::BatchNorm;
 use weir_shared::weights::Checkpoint;
 
 use super::arguments::{DataArgs, NetworkArgs};
-use crate::dataset::{Dataset, Split};
-use crate::resnet::{WholeNetwork, threads};
-use crate::study::evaluate::{Evaluation, evaluate};
+use crate::dataset::{Batch, Dataset, Split};
+use crate::resnet::{SplitLike, SplitProgram, WholeNetwork, threads};
+use crate::study::evaluate::{Evaluation, evaluate, evaluate_with};
 use crate::study::export::Export;
 use crate::study::progress;
 
@@ -34,6 +34,10 @@ pub(super) struct Args {
     /// Connections that are switched off: F:<block> for residual branches, S:<block> for shortcuts.
     #[arg(long, value_name = "F:layer2.1,S:layer1.0", default_value = "")]
     active: String,
+    /// Compute stage by stage and round activations as a plan does: JSON with "layers" (the first layer of each
+    /// stage, and behind the last) and "rounded" (from, to, encoding; stages by number, null is the gateway).
+    #[arg(long, value_name = "FILE")]
+    split_like: Option<PathBuf>,
     /// Whether batch normalisation is folded into the convolutions.
     #[arg(long, value_enum, default_value = "folded")]
     batch_norm: BatchNormArg,
@@ -78,17 +82,33 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
     let bar = progress::bar(images.len() as u64, "images");
     let mut export = args.export.as_ref().map(|_| Export::default());
-    let found = evaluate(&network, &active, &images, usize::from(args.batch.get()), |batch, logits| {
+    let each_batch = |batch: &Batch, logits: &[f32]| {
         bar.inc(batch.len() as u64);
         if let Some(export) = &mut export {
             export.push(batch, logits);
         }
-    })?;
+    };
+    let at_once = usize::from(args.batch.get());
+    let found = match &args.split_like {
+        None => evaluate(&network, &active, &images, at_once, each_batch)?,
+        Some(path) => {
+            let split = SplitProgram::new(&network, &active, split_like(path)?)
+                .with_context(|| format!("{} can not be used", path.display()))?;
+            let compute = |count, numbers: Vec<f32>| split.logits(&network, count, &numbers);
+            evaluate_with(network.network(), compute, &images, at_once, each_batch)?
+        }
+    };
     bar.finish_and_clear();
     if let (Some(export), Some(path)) = (export, &args.export) {
         export.save(path, images.shape(), &notes(args, &active.describe(network.network())))?;
     }
     print(args, &dataset, &active.describe(network.network()), &found)
+}
+
+fn split_like(path: &Path) -> anyhow::Result<SplitLike> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} is not what --split-like takes", path.display()))
 }
 
 /// What a reader of an export must know to make it again.

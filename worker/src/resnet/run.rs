@@ -12,6 +12,7 @@ use weir_shared::plan::{Op, StageProgram, Step, Value};
 use weir_shared::wire::codec::CodecError;
 
 use super::operation::{self, Operand};
+use super::pace::Pace;
 use super::threads::{self, ThreadError};
 use super::{StageNetwork, tensor};
 
@@ -119,9 +120,10 @@ impl StageNetwork {
                 values.insert(inlet.value, tensor::from_numbers(&numbers, &dimensions)?);
             }
             for step in &program.steps {
-                let began = Instant::now();
+                let (began, pace) = (Instant::now(), Pace::begin());
                 let made = self.step(step, batch, &mut values, &mut users)?;
                 values.insert(step.output, made);
+                pace.end();
                 observe(step, began);
             }
             let take = |value: &Value| {

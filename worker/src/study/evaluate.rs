@@ -83,17 +83,33 @@ pub fn evaluate(
     active: &ActiveSet,
     images: &Images,
     batch: usize,
+    each_batch: impl FnMut(&Batch, &[f32]),
+) -> Result<Evaluation, EvaluateError> {
+    active.check(network.network())?;
+    let compute = |count, numbers| network.logits(active, count, numbers);
+    evaluate_with(network.network(), compute, images, batch, each_batch)
+}
+
+/// As [`evaluate`], with `compute` in place of the network: it is given a number of images and their numbers, and
+/// returns their logits.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_with(
+    network: &Network,
+    compute: impl Fn(usize, Vec<f32>) -> Result<Vec<f32>, ComputeError>,
+    images: &Images,
+    batch: usize,
     mut each_batch: impl FnMut(&Batch, &[f32]),
 ) -> Result<Evaluation, EvaluateError> {
-    check_fit(network.network(), images)?;
-    let classes = network.network().head.classes;
-    active.check(network.network())?;
+    check_fit(network, images)?;
+    let classes = network.head.classes;
     let mut done = Evaluation { correct: 0, count: 0, computing: Duration::ZERO };
     let indices: Vec<usize> = (0..images.len()).collect();
     for part in indices.chunks(batch.max(1)) {
         let inputs = images.batch(part.iter().copied());
         let began = Instant::now();
-        let logits = network.logits(active, inputs.len(), inputs.images.clone())?;
+        let logits = compute(inputs.len(), inputs.images.clone())?;
         done.computing += began.elapsed();
         let answers = logits.chunks_exact(classes as usize).map(most_likely);
         done.correct +=
