@@ -120,9 +120,9 @@ impl Telemetry {
             let name = source.source();
             readings.splice(0..0, found.into_iter().map(|reading| reading.from(name)));
             battery = battery.or(source.battery());
-            caps.extend(source.cap_watts());
         }
         readings.truncate(ZONES_MAX);
+        caps.extend(powercap::limit_watts(&self.config.sysfs_root));
         caps.extend(self.config.budget_watts);
         if let (Some(wanted), Some(joules)) = (self.config.battery_for, battery.and_then(|b| b.joules_left)) {
             let left = wanted.saturating_sub(moment.at.saturating_duration_since(self.started));

@@ -90,13 +90,20 @@ impl ReadEnergy for Powercap {
     fn read(&mut self, moment: Moment) -> Vec<Reading> {
         self.zones.iter_mut().map(|zone| zone.read(moment.at)).collect()
     }
+}
 
-    /// The long-term limits of all packages. 0 means that there is none.
-    fn cap_watts(&self) -> Option<f64> {
-        let limit = |zone: &Zone| sysfs::number(&zone.folder.join("constraint_0_power_limit_uw"));
-        let packages = self.zones.iter().filter(|zone| !zone.name.ends_with("/dram"));
-        let limits: Option<Vec<f64>> =
-            packages.map(|zone| limit(zone).filter(|&watts| watts > 0.0)).collect();
-        limits.map(|limits| limits.iter().sum::<f64>() / 1e6)
+/// The long-term limits of all packages below `root`, together. 0 means that there is none.
+///
+/// Anybody may read limits, while most systems show the energy to root only: so a limit counts whether or not the
+/// energy can be read.
+pub fn limit_watts(root: &Path) -> Option<f64> {
+    let folders = sysfs::entries(&root.join("class/powercap"));
+    let mut packages: BTreeMap<String, f64> = BTreeMap::new();
+    for folder in folders {
+        let name = sysfs::text(&folder.join("name")).filter(|name| name.starts_with("package"));
+        let limit = sysfs::number(&folder.join("constraint_0_power_limit_uw"));
+        // By name, because the same package may be there twice.
+        packages.extend(name.zip(limit.filter(|&microwatts| microwatts > 0.0)));
     }
+    (!packages.is_empty()).then(|| packages.values().sum::<f64>() / 1e6)
 }

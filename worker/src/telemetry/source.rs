@@ -41,11 +41,6 @@ pub trait ReadEnergy: Send {
         true
     }
 
-    /// The most that the machine is allowed to draw, where the source knows.
-    fn cap_watts(&self) -> Option<f64> {
-        None
-    }
-
     /// The battery.
     fn battery(&self) -> Option<BatteryReading> {
         None
