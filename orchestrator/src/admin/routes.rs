@@ -17,7 +17,9 @@ use crate::clock::now;
 use crate::gateway::messages::GetLinks;
 use crate::gateway::{Admission, GatewayActor};
 use crate::metrics::Metrics;
-use crate::supervisor::{GetEvents, GetSnapshot, GetStatus, GetTrace, Status, Supervisor, TraceLines};
+use crate::supervisor::{
+    GetEvents, GetSnapshot, GetStatus, GetTrace, SetPolicy, Status, Supervisor, TraceLines,
+};
 
 /// What the handlers ask.
 #[derive(Clone)]
@@ -49,6 +51,7 @@ pub fn configure(state: AdminState) -> impl FnOnce(&mut ServiceConfig) {
             .service(readable("/api/v1/snapshot").route(web::get().to(snapshot)))
             .service(readable("/api/v1/events").route(web::get().to(events)))
             .service(readable("/api/v1/trace").route(web::get().to(trace)))
+            .service(web::resource("/api/v1/policy").route(web::put().to(set_policy)))
             .default_service(web::to(unknown));
     }
 }
@@ -74,7 +77,7 @@ fn problem(status: StatusCode, title: &str, detail: &str) -> HttpResponse {
 async fn unknown(request: HttpRequest) -> HttpResponse {
     let detail = format!(
         "there is no {}; the routes are /livez, /readyz, /metrics and /api/v1/{{version,plan,workers,links,\
-         snapshot,events,trace}}",
+         snapshot,events,trace,policy}}",
         request.path()
     );
     problem(StatusCode::NOT_FOUND, "Unknown route", &detail)
@@ -151,6 +154,14 @@ async fn snapshot(state: Data<AdminState>) -> HttpResponse {
 async fn events(state: Data<AdminState>) -> HttpResponse {
     match ask(&state, GetEvents).await {
         Ok(events) => HttpResponse::Ok().json(json!({ "events": events })),
+        Err(response) => response,
+    }
+}
+
+async fn set_policy(state: Data<AdminState>, text: String) -> HttpResponse {
+    match ask(&state, SetPolicy(text)).await {
+        Ok(Ok(())) => HttpResponse::Ok().json(json!({ "policy": "accepted" })),
+        Ok(Err(reason)) => problem(StatusCode::BAD_REQUEST, "Unusable policy", &reason),
         Err(response) => response,
     }
 }
