@@ -13,7 +13,7 @@ export RUST_TEST_THREADS
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test test-planner-wide bench-planner check clean train-smoke models
+.PHONY: help setup build demo test test-planner-wide bench-planner bench-adaptive check clean train-smoke models
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ build: setup ## build the binaries (release)
 
 demo: build ## build, then run the demonstration (DEMO_ARGS)
 	$(TARGET_DIR)/release/weir demo $(DEMO_ARGS)
+
+bench-adaptive: build ## play the scenarios of the table of targets, print it (DEMO_ARGS)
+	$(TARGET_DIR)/release/weir demo --bench --out $(TARGET_DIR)/bench-adaptive $(DEMO_ARGS)
 
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); \

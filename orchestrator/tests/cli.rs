@@ -37,7 +37,15 @@ fn help_names_every_command_and_shows_examples() {
     check(
         &["demo", "--help"],
         0,
-        &["Examples:", "--conditions", "congested-wifi", "report.json", "exit status"],
+        &[
+            "Examples:",
+            "--scenario",
+            "--stream",
+            "--conditions",
+            "congested-wifi",
+            "report.html",
+            "exit status",
+        ],
     );
     check(&["certs", "--help"], 0, &["Examples:", "--orchestrator main", "To renew"]);
     check(&["plan", "--help"], 0, &["WEIR_ADMIN_URL", "http://127.0.0.1:7610", "json"]);
@@ -52,7 +60,9 @@ fn wrong_arguments_end_with_2_and_say_what_is_known() {
     check(&["demo", "--arch", "vgg16"], 2, &["unknown network", "resnet20"]);
     check(&["demo", "--workers", "99"], 2, &["1..=8"]);
     check(&["demo", "--images", "0"], 2, &["--images"]);
-    check(&["demo", "--dataset", "cifar10"], 2, &["--data <DIR>"]);
+    check(&["demo", "--stream", "--dataset", "cifar10"], 2, &["--data <DIR>"]);
+    check(&["demo", "--images", "3"], 2, &["--stream"]);
+    check(&["demo", "--scenario", "/nowhere.toml"], 1, &["cannot read the scenario /nowhere.toml"]);
     check(&["workers", "--output", "xml"], 2, &["table", "json"]);
 }
 

@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use weir_orchestrator::demo::report::{Report, VERSION};
+use weir_orchestrator::demo::story::report::StoryReport;
 
 /// Forty images take some seconds, and a busy machine several times that.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -92,7 +93,7 @@ impl Demo {
 
 #[test]
 fn every_answer_over_emulated_links_equals_the_unsplit_network() {
-    let mut demo = Demo::start(&["--images", "40", "--conditions", "home"]);
+    let mut demo = Demo::start(&["--stream", "--images", "40", "--conditions", "home"]);
     let status = demo.end();
     let printed = demo.printed();
     assert!(status.success(), "{printed}");
@@ -135,9 +136,76 @@ fn every_answer_over_emulated_links_equals_the_unsplit_network() {
     }));
 }
 
+/// A worker of the plan dies under load and comes back; the same again with the first plan alone.
+const SCENARIO: &str = r#"
+version = 1
+name = "short"
+duration_seconds = 8
+images = 20
+runs = ["adaptive", "static"]
+[load]
+requests_per_second = 10
+deadline_ms = 8000
+[[worker]]
+name = "camera"
+link = "good-wifi"
+slowdown = 2.0
+[[worker]]
+name = "router"
+slowdown = 2.0
+[[event]]
+at_seconds = 1
+kind = "power"
+worker = "router"
+budget_watts = 4
+[[event]]
+at_seconds = 2
+kind = "kill"
+worker = "camera"
+[[event]]
+at_seconds = 4
+kind = "start"
+worker = "camera"
+[[event]]
+at_seconds = 5
+kind = "link"
+worker = "camera"
+link = { preset = "good-wifi", delay_ms = 20 }
+[[event]]
+at_seconds = 6
+kind = "load"
+factor = 2
+"#;
+
+#[test]
+fn a_scenario_is_played_and_every_answer_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("short.toml");
+    fs::write(&file, SCENARIO).unwrap();
+    let mut demo = Demo::start(&["--scenario", file.to_str().unwrap()]);
+    let status = demo.end();
+    let printed = demo.printed();
+    assert!(status.success(), "{printed}");
+    for expect in ["camera is killed", "camera is started again", "chose", "passed", "20 requests/s"] {
+        assert!(printed.contains(expect), "should say {expect:?}:\n{printed}");
+    }
+    let read = fs::read(demo.out().join("report.json")).unwrap();
+    let report: StoryReport = serde_json::from_slice(&read).unwrap();
+    assert!(report.passed && report.runs.len() == 2);
+    let adaptive = &report.runs[0].figures;
+    assert_eq!((adaptive.sent, adaptive.answered, adaptive.equal), (100, 100, 100));
+    assert_eq!(report.runs[0].steps.len(), 5);
+    let fixed = &report.runs[1].figures;
+    assert_eq!((fixed.different, fixed.unchecked), (0, 0));
+    let page = fs::read_to_string(demo.out().join("report.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("camera is killed"));
+    assert_eq!(demo.left_behind(), [""; 0]);
+}
+
 #[test]
 fn an_interrupted_demonstration_leaves_nothing_behind() {
-    let mut demo = Demo::start(&["--images", "5000", "--conditions", "good-wifi", "--workers", "2"]);
+    let arguments = ["--stream", "--images", "5000", "--conditions", "good-wifi", "--workers", "2"];
+    let mut demo = Demo::start(&arguments);
     demo.wait_for("the first image", |demo| {
         assert!(demo.child.try_wait().unwrap().is_none(), "{}", demo.printed());
         demo.printed().contains("/5000 images")
@@ -153,7 +221,7 @@ fn an_interrupted_demonstration_leaves_nothing_behind() {
 
 #[test]
 fn weights_of_another_network_are_refused_in_the_workers_words() {
-    let mut demo = Demo::start(&["--arch", "resnet56", "--images", "1"]);
+    let mut demo = Demo::start(&["--stream", "--arch", "resnet56", "--images", "1"]);
     assert_eq!(demo.end().code(), Some(1));
     let printed = demo.printed();
     assert!(printed.contains("weir-worker eval") && printed.contains("resnet20.safetensors"), "{printed}");

@@ -5,7 +5,11 @@
 use std::path::{Path, PathBuf};
 
 /// Decides without acting: time and randomness come in as arguments.
+<<<<<<< HEAD
 const PURE: [&str; 20] = [
+=======
+const PURE: [&str; 28] = [
+>>>>>>> 717f9d9 (The demonstration plays scenarios)
     "shared/src/arch/",
     "shared/src/plan/",
     "shared/src/profile/",
@@ -26,6 +30,15 @@ const PURE: [&str; 20] = [
     "orchestrator/src/gateway/ledger.rs",
     "orchestrator/src/gateway/budget.rs",
     "orchestrator/src/demo/emulator/schedule.rs",
+    "orchestrator/src/demo/scenario/arrivals.rs",
+    "orchestrator/src/demo/scenario/spec.rs",
+    "orchestrator/src/demo/scenario/timeline.rs",
+    "orchestrator/src/demo/story/decisions.rs",
+    "orchestrator/src/demo/story/measure.rs",
+    "orchestrator/src/demo/story/narrate.rs",
+    "orchestrator/src/demo/story/page/",
+    "orchestrator/src/demo/story/recording.rs",
+    "orchestrator/src/demo/story/targets.rs",
 ];
 
 /// What a pure file must not name.

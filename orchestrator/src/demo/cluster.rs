@@ -33,12 +33,34 @@ pub struct ClusterSpec<'a> {
     pub arch: Arch,
     /// Its checkpoint.
     pub weights: &'a Path,
-    /// Workers by name.
-    pub workers: &'a [&'static str],
+    /// Workers.
+    pub workers: &'a [WorkerStart],
+    /// More arguments of the orchestrator.
+    pub orchestrator_flags: &'a [String],
+    /// What the orchestrator allows a request.
+    pub deadline: Duration,
     /// Where certificates go.
     pub certs: &'a Path,
     /// Where logs and the links file go.
     pub out: &'a Path,
+}
+
+/// How a worker is started.
+#[derive(Debug, Clone, Default)]
+pub struct WorkerStart {
+    /// Its name.
+    pub name: String,
+    /// More arguments.
+    pub flags: Vec<String>,
+    /// `nice` value of the process; 0 leaves it as it is.
+    pub nice: u8,
+}
+
+impl WorkerStart {
+    /// A worker without any special arguments.
+    pub fn plain(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
 }
 
 /// Why there is no cluster.
@@ -78,7 +100,7 @@ impl ClusterSpec<'_> {
     /// If a file cannot be written.
     pub fn certify(&self) -> Result<(), ClusterError> {
         let gateway = PeerName::new(Role::Orchestrator, GATEWAY);
-        let workers = self.workers.iter().map(|name| PeerName::new(Role::Worker, name));
+        let workers = self.workers.iter().map(|worker| PeerName::new(Role::Worker, &worker.name));
         let peers = std::iter::once(gateway).chain(workers).collect::<Result<Vec<_>, _>>()?;
         certificates::make(self.certs, &peers)?;
         Ok(())
@@ -97,14 +119,25 @@ impl ClusterSpec<'_> {
             &self.orchestrator(wiring),
             &self.log(GATEWAY),
         )?;
-        for &worker in self.workers {
-            processes.start(
-                worker,
-                &self.binaries.worker,
-                &self.worker(worker, wiring),
-                &self.log(worker),
-            )?;
+        for worker in self.workers {
+            self.start_worker(worker, wiring, processes)?;
         }
+        Ok(())
+    }
+
+    /// Starts one worker, at the beginning or again after it has ended.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_worker(
+        &self,
+        worker: &WorkerStart,
+        wiring: &Wiring,
+        processes: &mut Processes,
+    ) -> Result<(), ClusterError> {
+        let arguments = self.worker(worker, wiring);
+        processes.start(&worker.name, &self.binaries.worker, &arguments, &self.log(&worker.name))?;
+        processes.nice(&worker.name, worker.nice);
         Ok(())
     }
 
@@ -158,18 +191,24 @@ impl ClusterSpec<'_> {
         flags.push(("--admin", wiring.admin.to_string()));
         flags.push(("--workers", self.workers.len().to_string()));
         flags.push(("--links", text(&self.links_file())));
-        flags.push(("--deadline-ms", DEADLINE.as_millis().to_string()));
-        flatten(flags)
+        flags.push(("--deadline-ms", self.deadline.as_millis().to_string()));
+        let mut arguments = flatten(flags);
+        arguments.extend_from_slice(self.orchestrator_flags);
+        arguments
     }
 
-    fn worker(&self, name: &str, wiring: &Wiring) -> Vec<String> {
+    fn worker(&self, worker: &WorkerStart, wiring: &Wiring) -> Vec<String> {
+        let name = worker.name.as_str();
         let mut flags = self.common(Role::Worker, name);
         // The control connection takes the emulated link as well: a worker has no other way to the orchestrator.
         flags.extend(wiring.dialled(name, GATEWAY).map(|address| ("--orchestrator", address.to_string())));
         flags.push(("--orchestrator-name", GATEWAY.to_owned()));
         flags.extend(wiring.address(name).map(|address| ("--listen", address.to_string())));
         flags.push(("--admin", "127.0.0.1:0".to_owned()));
-        std::iter::once("serve".to_owned()).chain(flatten(flags)).collect()
+        let mut arguments = vec!["serve".to_owned()];
+        arguments.extend(flatten(flags));
+        arguments.extend_from_slice(&worker.flags);
+        arguments
     }
 }
 

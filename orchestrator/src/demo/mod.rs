@@ -20,6 +20,8 @@ pub mod processes;
 pub mod render;
 pub mod report;
 pub mod run;
+pub mod scenario;
+pub mod story;
 pub mod stream;
 pub mod summary;
 pub mod table;

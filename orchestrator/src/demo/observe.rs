@@ -52,10 +52,10 @@ impl Reading {
 }
 
 /// What happened from `before` to `after` on the emulated links.
-pub fn observe(
+pub fn observe<'a>(
     before: &Reading,
     after: &Reading,
-    emulated: impl Iterator<Item = (LinkPlan, LinkCounters)>,
+    emulated: impl Iterator<Item = (&'a LinkPlan, LinkCounters)>,
 ) -> Observed {
     let Ok(plan) = &after.plan else {
         return Observed::default();
@@ -76,8 +76,8 @@ pub fn observe(
     let mut links: Vec<_> = emulated
         .map(|(link, counters)| {
             let place = plan.routes.iter().position(|route| route.from == link.from && route.to == link.to);
-            let now = after.link(link.from, link.to);
-            (place, of_link(link, counters, before.link(link.from, link.to), now))
+            let now = after.link(&link.from, &link.to);
+            (place, of_link(link, counters, before.link(&link.from, &link.to), now))
         })
         .map(|(place, link)| (place.unwrap_or(usize::MAX), LinkReport { in_plan: place.is_some(), ..link }))
         .collect();
@@ -103,23 +103,23 @@ fn of_worker(before: Option<&WorkerDocument>, now: &WorkerDocument, time: Durati
 }
 
 fn of_link(
-    link: LinkPlan,
+    link: &LinkPlan,
     counters: LinkCounters,
     before: Option<&LinkDocument>,
     now: Option<&LinkDocument>,
 ) -> LinkReport {
-    let conditions = link.preset.conditions();
+    let conditions = link.conditions;
     let both = [counters.forward, counters.reverse];
     let rose = |count: fn(&LinkDocument) -> u64| {
         let (now, before) = (now.map_or(0, count), before.map_or(0, count));
         now.checked_sub(before).unwrap_or(now)
     };
     LinkReport {
-        from: link.from.to_owned(),
-        to: link.to.to_owned(),
+        from: link.from.clone(),
+        to: link.to.clone(),
         in_plan: false,
         emulated: EmulatedReport {
-            name: link.preset.name().to_owned(),
+            name: link.name.clone(),
             rate_bits_per_second: conditions.rate.map(|rate| rate.per_second()),
             delay_ms: conditions.delay.as_secs_f64() * 1e3,
             jitter_ms: conditions.jitter.as_secs_f64() * 1e3,

@@ -12,6 +12,7 @@ use weir_shared::arch::{Arch, Shape};
 
 use super::command::{self, CommandError};
 use super::config::Dataset;
+use super::story::judge::Computation;
 use crate::gateway::oip::tensor::fp32_from_le;
 
 /// ResNet-110 computes some 100 images a second on one core of a laptop; a small board is ten times slower.
@@ -76,6 +77,38 @@ impl Oracle {
     /// # Errors
     /// If the worker fails, or writes something else.
     pub async fn ask(worker: &Path, question: &Question<'_>, file: &Path) -> Result<Self, OracleError> {
+        Self::run(worker, question, Vec::new(), file).await
+    }
+
+    /// As [`ask`](Self::ask), but what the network answers when only a part of it is computed, or activations are
+    /// rounded on their way.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn ask_about(
+        worker: &Path,
+        question: &Question<'_>,
+        computation: &Computation,
+        file: &Path,
+    ) -> Result<Self, OracleError> {
+        let mut more = vec!["--active".to_owned(), computation.off.clone()];
+        if let Some(split) = &computation.split {
+            let path = file.with_extension("split.json");
+            // Numbers and names: there is nothing that JSON could not hold.
+            let text = serde_json::to_string(split).unwrap_or_default();
+            let read = |source| OracleError::Read { path: path.clone(), source };
+            std::fs::write(&path, text).map_err(read)?;
+            more.extend(["--split-like".to_owned(), path.to_string_lossy().into_owned()]);
+        }
+        Self::run(worker, question, more, file).await
+    }
+
+    async fn run(
+        worker: &Path,
+        question: &Question<'_>,
+        more: Vec<String>,
+        file: &Path,
+    ) -> Result<Self, OracleError> {
         let Question { arch, weights, dataset, data, images } = question;
         let (count, path) = (images.to_string(), |path: &Path| path.to_string_lossy().into_owned());
         let mut arguments = vec!["eval".to_owned(), "--arch".to_owned(), arch.name().to_owned()];
@@ -88,6 +121,7 @@ impl Oracle {
         push("--limit", count);
         push("--batch", "1".to_owned());
         push("--export", path(file));
+        arguments.extend(more);
         let limit = TIME_TO_START + TIME_FOR_IMAGE * u32::try_from(*images).unwrap_or(u32::MAX);
         command::output(worker, arguments, limit).await?;
         let bytes = std::fs::read(file);

@@ -3,13 +3,14 @@
 //! Always true: a process ends when this struct is dropped, also by an error or a panic. It has a process group of
 //! its own: Ctrl-C reaches this program alone, which then stops the others in an order in which they can drain.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -26,6 +27,8 @@ const TAIL_BYTES: u64 = 16 * 1024;
 #[derive(Debug, Default)]
 pub struct Processes {
     running: Vec<Process>,
+    /// Names of all that were ever started.
+    started: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -93,7 +96,11 @@ impl Processes {
         log: &Path,
     ) -> Result<(), ProcessError> {
         let spawn = || {
-            let output = File::create(log)?;
+            // A process that is started again goes on in its log.
+            let fresh = !self.started.contains(name);
+            let mut options = File::options();
+            options.create(true).write(true).truncate(fresh).append(!fresh);
+            let output = options.open(log)?;
             let mut command = Command::new(program);
             command.args(arguments).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
             // Logs are files: no colours in them.
@@ -104,8 +111,32 @@ impl Processes {
             log: log.to_owned(),
             source,
         })?;
+        self.started.insert(name.to_owned());
         self.running.push(Process { name: name.to_owned(), log: log.to_owned(), child });
         Ok(())
+    }
+
+    /// Gives a process a `nice` value; its threads inherit it. A system that refuses leaves it as it was.
+    pub fn nice(&self, name: &str, value: u8) {
+        let process = self.running.iter().find(|process| process.name == name);
+        let id = process.and_then(Process::id).filter(|_| value > 0);
+        if let Some(Err(error)) = id.map(|id| setpriority_process(Some(id), i32::from(value))) {
+            tracing::warn!(name, %error, "cannot set the nice value");
+        }
+    }
+
+    /// Kills a process with SIGKILL, as a power cut would, and waits until it is gone. From then on it is not
+    /// missed; one that is not there has nothing to lose.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub async fn kill(&mut self, name: &str) -> Result<(), ProcessError> {
+        let Some(place) = self.running.iter().position(|process| process.name == name) else {
+            return Ok(());
+        };
+        let mut process = self.running.remove(place);
+        let killed = process.child.kill().await;
+        killed.map_err(|source| ProcessError::Unknown { name: name.to_owned(), source })
     }
 
     /// Whether all of them run.
@@ -170,10 +201,15 @@ impl Process {
     /// The shell's `kill` is in every POSIX system and needs no unsafe code. The number is still this child's:
     /// it is not given to another process before we have waited for it.
     fn terminate(&self) {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(Err(error)) = id.map(|id| kill_process(id, Signal::TERM)) {
+        if let Some(Err(error)) = self.id().map(|id| kill_process(id, Signal::TERM)) {
             tracing::warn!(name = self.name, %error, "cannot send SIGTERM");
         }
+    }
+}
+
+impl Process {
+    fn id(&self) -> Option<Pid> {
+        self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
     }
 }
 
@@ -228,6 +264,24 @@ mod tests {
         };
         assert!(error.contains("attic has ended") && error.contains("no memory"), "{error}");
         assert_eq!(processes.stop().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_killed_on_purpose_is_not_missed_and_goes_on_in_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("attic.log");
+        let mut processes = Processes::default();
+        let loops = "trap 'exit 0' TERM; while :; do sleep 0.01; done";
+        for line in ["first", "second"] {
+            shell(&mut processes, &format!("echo {line}; {loops}"), &log);
+            while !std::fs::read_to_string(&log).unwrap().contains(line) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            processes.kill("attic").await.unwrap();
+            processes.check().unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "first\nsecond\n");
+        assert!(processes.stop().await.is_empty());
     }
 
     #[test]

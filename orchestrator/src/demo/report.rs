@@ -239,10 +239,18 @@ impl Report {
     /// # Errors
     /// If the system refuses.
     pub fn save(&self, path: &Path) -> Result<(), SaveError> {
-        let saved = atomic::replace(path, |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
-            std::io::Write::write_all(file, b"\n")
-        });
-        saved.map_err(|source| SaveError { path: path.to_owned(), source })
+        save(self, path)
     }
+}
+
+/// Writes anything as JSON, the whole file or none of it.
+///
+/// # Errors
+/// If the system refuses.
+pub fn save<T: Serialize>(what: &T, path: &Path) -> Result<(), SaveError> {
+    let saved = atomic::replace(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, what)?;
+        std::io::Write::write_all(file, b"\n")
+    });
+    saved.map_err(|source| SaveError { path: path.to_owned(), source })
 }

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use weir_shared::signal;
 
 use super::client::{AdminClient, AdminError, InferClient, InferError};
-use super::cluster::{ClusterError, ClusterSpec, DEADLINE};
+use super::cluster::{ClusterError, ClusterSpec, DEADLINE, WorkerStart};
 use super::command::{Binaries, CommandError};
 use super::config::{Config, NoWeights};
 use super::display::{Display, say, step};
@@ -20,6 +20,7 @@ use super::observe::{Observed, Reading, observe};
 use super::oracle::{Oracle, OracleError, Question};
 use super::processes::Processes;
 use super::report::{self, ConfigReport, Report, SaveError, Versions, WeightMemory};
+use super::story::director::DirectorError;
 use super::stream::{Ending, Streamed, stream};
 use super::summary;
 use super::table::percent;
@@ -84,16 +85,25 @@ pub enum DemoError {
         /// Its log.
         log: PathBuf,
     },
+    /// A step of a scenario could not be done.
+    #[error("the scenario cannot go on")]
+    Direct(#[source] Box<DirectorError>),
     /// The report cannot be written.
     #[error(transparent)]
     Save(#[from] SaveError),
 }
 
+impl From<DirectorError> for DemoError {
+    fn from(error: DirectorError) -> Self {
+        Self::Direct(Box::new(error))
+    }
+}
+
 /// What runs and must be ended, in this order: a process may still need the links when it drains.
 #[derive(Debug, Default)]
-struct Running {
-    processes: Processes,
-    wiring: Option<Wiring>,
+pub(super) struct Running {
+    pub(super) processes: Processes,
+    pub(super) wiring: Option<Wiring>,
 }
 
 /// What the steps found out.
@@ -108,7 +118,7 @@ struct Findings {
 }
 
 /// Private keys of this run. They are of no use to the next, so they go when it ends.
-struct Keys(PathBuf);
+pub(super) struct Keys(pub(super) PathBuf);
 
 impl Drop for Keys {
     fn drop(&mut self) {
@@ -143,7 +153,7 @@ pub async fn run(config: &Config) -> Result<Report, DemoError> {
 }
 
 /// Completes when somebody wants the demonstration to end, also by closing its terminal.
-async fn interrupted() -> std::io::Result<()> {
+pub(super) async fn interrupted() -> std::io::Result<()> {
     let mut hangup = unix::signal(SignalKind::hangup())?;
     tokio::select! {
         heard = signal::terminated() => heard,
@@ -152,7 +162,7 @@ async fn interrupted() -> std::io::Result<()> {
 }
 
 /// Makes the folder; an earlier run's report must not be taken for this one's.
-fn prepare(out: &Path, report_file: &Path) -> Result<(), DemoError> {
+pub(super) fn prepare(out: &Path, report_file: &Path) -> Result<(), DemoError> {
     fs::create_dir_all(out).map_err(|source| DemoError::Out { path: out.to_owned(), source })?;
     match fs::remove_file(report_file) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -194,18 +204,22 @@ async fn steps(config: &Config, running: &mut Running) -> Result<Findings, DemoE
 
     let workers = topology::workers(config.workers);
     let keys = Keys(out.join(format!(".certs-{}", std::process::id())));
+    let starts: Vec<_> = workers.iter().map(|name| WorkerStart::plain(name)).collect();
     let spec = ClusterSpec {
         binaries: &binaries,
         arch: *arch,
         weights: &weights,
-        workers: &workers,
+        workers: &starts,
+        orchestrator_flags: &[],
+        deadline: DEADLINE,
         certs: &keys.0,
         out,
     };
     spec.certify()?;
     step("certificates", &format!("a private authority, and one for each of {} peers", workers.len() + 1));
 
-    let wiring = running.wiring.insert(Wiring::new(&workers, topology::links(workers.len(), *conditions))?);
+    let wiring =
+        running.wiring.insert(Wiring::new(&workers, topology::links(workers.len(), *conditions), 0)?);
     step("links", &format!("{} emulated, one for each ordered pair of peers", wiring.links().count()));
 
     let admin = AdminClient::new(&format!("http://{}", wiring.admin))?;
@@ -264,7 +278,7 @@ fn conclude(config: &Config, findings: Findings, mut wrong: Vec<String>) -> Resu
             weights,
             dataset: config.dataset.name().to_owned(),
             images: oracle.len(),
-            workers: topology::workers(config.workers).into_iter().map(str::to_owned).collect(),
+            workers: topology::workers(config.workers),
             conditions: config.conditions.to_string(),
             concurrency: config.concurrency,
             batch_size: BATCH_SIZE,

@@ -120,7 +120,9 @@ mod tests {
     use super::*;
 
     fn reply(image: usize, logits: &[f32], attempts: u8) -> Reply {
-        let answer = Answer { logits: logits.to_vec(), plan: format!("1.{attempts}"), attempts };
+        let plan = format!("1.{attempts}");
+        let logits = logits.to_vec();
+        let answer = Answer { logits, plan, attempts, degraded: false, expected_accuracy: None };
         Reply { image, latency: Duration::from_millis(10), answer: Ok(answer) }
     }
 

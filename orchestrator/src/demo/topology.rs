@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use super::emulator::{Preset, UnknownPreset};
+use super::emulator::{LinkConditions, Preset, UnknownPreset};
 
 /// The orchestrator's name: it admits requests and is the gateway of every plan.
 pub const GATEWAY: &str = "main";
@@ -40,21 +40,23 @@ pub enum Conditions {
 pub struct UnknownConditions(UnknownPreset);
 
 /// A directed link of the demonstration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LinkPlan {
     /// Who sends.
-    pub from: &'static str,
+    pub from: String,
     /// Who receives.
-    pub to: &'static str,
-    /// What it is like.
-    pub preset: Preset,
+    pub to: String,
+    /// A preset's name, or what a scenario calls it.
+    pub name: String,
+    /// What it is like in the beginning.
+    pub conditions: LinkConditions,
 }
 
 const HOME: &str = "home";
 
 /// The names of the first `count` workers.
-pub fn workers(count: usize) -> Vec<&'static str> {
-    WORKERS.iter().take(count).map(|(name, _)| *name).collect()
+pub fn workers(count: usize) -> Vec<String> {
+    WORKERS.iter().take(count).map(|(name, _)| (*name).to_owned()).collect()
 }
 
 /// A link for every ordered pair among the gateway and the first `count` workers.
@@ -67,7 +69,8 @@ pub fn links(count: usize, conditions: Conditions) -> Vec<LinkPlan> {
             Conditions::Home => at.max(there),
             Conditions::Same(preset) => preset,
         };
-        LinkPlan { from, to, preset }
+        let (name, conditions) = (preset.name().to_owned(), preset.conditions());
+        LinkPlan { from: from.to_owned(), to: to.to_owned(), name, conditions }
     };
     let pairs = peers.iter().flat_map(|from| peers.iter().map(move |to| (*from, *to)));
     pairs.filter(|(from, to)| from.0 != to.0).map(|(from, to)| link(from, to)).collect()
@@ -103,7 +106,7 @@ mod tests {
     fn every_ordered_pair_has_one_link() {
         for count in 1..=WORKERS_MAX {
             let links = links(count, Conditions::Home);
-            let pairs: HashSet<_> = links.iter().map(|link| (link.from, link.to)).collect();
+            let pairs: HashSet<_> = links.iter().map(|link| (link.from.clone(), link.to.clone())).collect();
             assert_eq!((links.len(), pairs.len()), ((count + 1) * count, (count + 1) * count));
         }
     }
@@ -111,10 +114,13 @@ mod tests {
     #[test]
     fn a_link_is_as_good_as_its_worse_end() {
         let links = links(4, Conditions::Home);
-        let preset = |from, to| links.iter().find(|link| (link.from, link.to) == (from, to)).unwrap().preset;
-        assert_eq!(preset(GATEWAY, "router"), Preset::Lan);
-        assert_eq!(preset("router", "camera"), Preset::GoodWifi);
-        assert_eq!(preset("attic", "camera"), Preset::CongestedWifi);
+        let name = |from: &str, to: &str| {
+            let link = links.iter().find(|link| (link.from.as_str(), link.to.as_str()) == (from, to));
+            link.unwrap().name.clone()
+        };
+        assert_eq!(name(GATEWAY, "router"), "lan");
+        assert_eq!(name("router", "camera"), "good-wifi");
+        assert_eq!(name("attic", "camera"), "congested-wifi");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::topology::{GATEWAY, LinkPlan};
 /// Addresses of all processes, held until [`release`](Wiring::release), and the links between them.
 #[derive(Debug)]
 pub struct Wiring {
-    peers: Vec<(&'static str, SocketAddr)>,
+    peers: Vec<(String, SocketAddr)>,
     links: Vec<(LinkPlan, EmulatedLink)>,
     /// TCP address for inference.
     pub http: SocketAddr,
@@ -40,9 +40,9 @@ pub enum WiringError {
     #[error("cannot make the emulated link from {from} to {to}; try fewer --workers")]
     Link {
         /// Who sends.
-        from: &'static str,
+        from: String,
         /// Who receives.
-        to: &'static str,
+        to: String,
         /// Why.
         #[source]
         source: io::Error,
@@ -63,35 +63,39 @@ pub enum WiringError {
 
 /// The orchestrator's `--links` file.
 #[derive(Serialize)]
-struct LinksFile {
-    link: Vec<LinkEntry>,
+struct LinksFile<'a> {
+    link: Vec<LinkEntry<'a>>,
 }
 
 #[derive(Serialize)]
-struct LinkEntry {
-    from: &'static str,
-    to: &'static str,
+struct LinkEntry<'a> {
+    from: &'a str,
+    to: &'a str,
     address: SocketAddr,
 }
 
 impl Wiring {
-    /// Finds ports for the gateway and `workers`, and starts all `links`.
+    /// Finds ports for the gateway and `workers`, and starts all `links`, whose losses and jitter come from `seed`.
     ///
     /// # Errors
     /// If the system has no more ports or threads.
-    pub fn new(workers: &[&'static str], links: Vec<LinkPlan>) -> Result<Self, WiringError> {
+    pub fn new(workers: &[String], links: Vec<LinkPlan>, seed: u64) -> Result<Self, WiringError> {
         let mut held = Held::default();
         let mut peers = Vec::new();
-        for &name in std::iter::once(&GATEWAY).chain(workers) {
-            peers.push((name, held.udp().map_err(WiringError::Port)?));
+        for name in std::iter::once(GATEWAY).chain(workers.iter().map(String::as_str)) {
+            peers.push((name.to_owned(), held.udp().map_err(WiringError::Port)?));
         }
         let (http, admin) = (held.tcp().map_err(WiringError::Port)?, held.tcp().map_err(WiringError::Port)?);
         let mut wiring = Self { peers, links: Vec::new(), http, admin, held };
-        for (seed, plan) in links.into_iter().enumerate() {
-            let Some(target) = wiring.address(plan.to) else { continue };
-            let LinkPlan { from, to, preset } = plan;
-            let link = EmulatedLink::spawn_seeded(preset.conditions(), target, seed as u64);
-            let link = link.map_err(|source| WiringError::Link { from, to, source })?;
+        for (index, plan) in (0u64..).zip(links) {
+            let Some(target) = wiring.address(&plan.to) else { continue };
+            // Every link of every seed behaves apart: a demonstration has fewer than a thousand links.
+            let link = EmulatedLink::spawn_seeded(plan.conditions, target, seed.wrapping_mul(1000) + index);
+            let link = link.map_err(|source| WiringError::Link {
+                from: plan.from.clone(),
+                to: plan.to.clone(),
+                source,
+            })?;
             wiring.links.push((plan, link));
         }
         Ok(wiring)
@@ -99,18 +103,23 @@ impl Wiring {
 
     /// Where `peer` itself listens.
     pub fn address(&self, peer: &str) -> Option<SocketAddr> {
-        self.peers.iter().find(|(name, _)| *name == peer).map(|(_, address)| *address)
+        self.peers.iter().find(|(name, _)| name == peer).map(|(_, address)| *address)
     }
 
     /// Where `from` dials to reach `to`: the link between them.
     pub fn dialled(&self, from: &str, to: &str) -> Option<SocketAddr> {
-        let link = self.links.iter().find(|(plan, _)| (plan.from, plan.to) == (from, to));
-        link.map(|(_, link)| link.address())
+        self.link(from, to).map(EmulatedLink::address)
+    }
+
+    /// The emulated link from one peer to another, to change how it behaves.
+    pub fn link(&self, from: &str, to: &str) -> Option<&EmulatedLink> {
+        let link = self.links.iter().find(|(plan, _)| (plan.from.as_str(), plan.to.as_str()) == (from, to));
+        link.map(|(_, link)| link)
     }
 
     /// All links with what happened on them so far.
-    pub fn links(&self) -> impl Iterator<Item = (LinkPlan, LinkCounters)> + '_ {
-        self.links.iter().map(|(plan, link)| (*plan, link.counters()))
+    pub fn links(&self) -> impl Iterator<Item = (&LinkPlan, LinkCounters)> + '_ {
+        self.links.iter().map(|(plan, link)| (plan, link.counters()))
     }
 
     /// Writes the links for the orchestrator.
@@ -118,12 +127,12 @@ impl Wiring {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), WiringError> {
-        let entry = |(plan, link): &(LinkPlan, EmulatedLink)| LinkEntry {
-            from: plan.from,
-            to: plan.to,
+        let entries = self.links.iter().map(|(plan, link)| LinkEntry {
+            from: &plan.from,
+            to: &plan.to,
             address: link.address(),
-        };
-        let text = toml::to_string(&LinksFile { link: self.links.iter().map(entry).collect() })?;
+        });
+        let text = toml::to_string(&LinksFile { link: entries.collect() })?;
         std::fs::write(path, text).map_err(|source| WiringError::File { path: path.to_owned(), source })
     }
 
@@ -159,7 +168,7 @@ mod tests {
     fn every_pair_dials_a_link_of_its_own_and_the_file_says_so() {
         let workers = topology::workers(2);
         let mut wiring =
-            Wiring::new(&workers, topology::links(2, Conditions::Same(Preset::Loopback))).unwrap();
+            Wiring::new(&workers, topology::links(2, Conditions::Same(Preset::Loopback)), 0).unwrap();
         let dialled = wiring.dialled("camera", "doorbell").unwrap();
         assert_ne!(Some(dialled), wiring.address("doorbell"));
         let folder = tempfile::tempdir().unwrap();

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The least rest: the system wakes a thread some 0.06 ms late, so shorter rests are saved up.
-const REST_MIN: Duration = Duration::from_micros(300);
+/// The least rest: the system wakes a thread some 0.06 ms late, so shorter rests are saved up. Not much longer ones: a
+/// rest that falls behind a layer is missing where that layer is timed.
+const REST_MIN: Duration = Duration::from_micros(60);
 
 /// How many times slower than this machine; unset is as fast as it is.
 static SLOWDOWN: OnceLock<f64> = OnceLock::new();

@@ -179,11 +179,37 @@ impl AdminClient {
         serde_json::from_slice(&body).map_err(answer)
     }
 
+    /// Puts a text at `path`, and returns the JSON that comes back.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn put<T: DeserializeOwned>(&self, path: &str, text: String) -> Result<T, AdminError> {
+        let body = self.exchange(path, self.http.put(self.url(path)).body(text)).await?;
+        let answer = |source| AdminError::Answer { base: self.base.clone(), path: path.to_owned(), source };
+        serde_json::from_slice(&body).map_err(answer)
+    }
+
+    /// Whatever text is at `path`.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn text(&self, path: &str) -> Result<String, AdminError> {
+        Ok(String::from_utf8_lossy(&self.body(path).await?).into_owned())
+    }
+
     async fn body(&self, path: &str) -> Result<Vec<u8>, AdminError> {
-        let unreachable = |source| AdminError::Unreachable { base: self.base.clone(), source };
+        self.exchange(path, self.http.get(self.url(path))).await
+    }
+
+    fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(path);
-        let mut response = self.http.get(url).send().await.map_err(unreachable)?;
+        url
+    }
+
+    async fn exchange(&self, path: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, AdminError> {
+        let unreachable = |source| AdminError::Unreachable { base: self.base.clone(), source };
+        let mut response = request.send().await.map_err(unreachable)?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > ANSWER_MAX_BYTES {

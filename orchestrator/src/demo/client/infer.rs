@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
+use serde::Deserialize;
 use serde_json::json;
 use weir_shared::arch::Shape;
 
@@ -30,6 +31,24 @@ pub struct Answer {
     pub plan: String,
     /// How often it was sent into the pipeline, from 1.
     pub attempts: u8,
+    /// Whether a part of the network was left out because a worker is lost.
+    pub degraded: bool,
+    /// The accuracy to expect of a degraded answer, where the gateway says so.
+    pub expected_accuracy: Option<f64>,
+}
+
+/// The answer's JSON, as far as it is read here.
+#[derive(Debug, Default, Deserialize)]
+struct AnswerJson {
+    #[serde(default)]
+    parameters: AnswerParameters,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct AnswerParameters {
+    #[serde(default)]
+    degraded: bool,
+    expected_accuracy: Option<f64>,
 }
 
 /// Why there are no logits.
@@ -71,6 +90,9 @@ pub enum InferError {
         /// Which.
         name: &'static str,
     },
+    /// The part before the tensor is not JSON.
+    #[error("the answer's JSON cannot be read; is a weir-orchestrator of this release behind the address?")]
+    Json(#[source] serde_json::Error),
     /// The tensor is not numbers.
     #[error("the answer's tensor cannot be read")]
     Tensor(#[from] RequestError),
@@ -119,11 +141,15 @@ impl InferClient {
             return Err(InferError::Refused { status: status.as_u16(), reason: reason(&body) });
         }
         let json_length: usize = header(&headers, HEADER_LENGTH)?;
-        let raw = body.get(json_length..).ok_or(InferError::Header { name: HEADER_LENGTH })?;
+        let (json, raw) =
+            body.split_at_checked(json_length).ok_or(InferError::Header { name: HEADER_LENGTH })?;
+        let told: AnswerJson = serde_json::from_slice(json).map_err(InferError::Json)?;
         Ok(Answer {
             logits: tensor::fp32_from_le(raw)?,
             plan: header(&headers, "weir-plan")?,
             attempts: header(&headers, "weir-attempts")?,
+            degraded: told.parameters.degraded,
+            expected_accuracy: told.parameters.expected_accuracy,
         })
     }
 }
