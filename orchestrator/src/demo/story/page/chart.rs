@@ -16,6 +16,9 @@ const RIGHT: f64 = WIDTH - 8.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = HEIGHT - 22.0;
 
+/// With more events their numbers would lie on each other.
+const EVENTS_MAX: usize = 12;
+
 /// One line of a drawing: its class, and the points that are known.
 struct Line {
     class: &'static str,
@@ -279,7 +282,9 @@ fn frame(report: &StoryReport) -> String {
         );
         at += step;
     }
-    for (index, step) in steps(report).iter().enumerate() {
+    // More would hide what is drawn.
+    let numbered = steps(report).iter().enumerate().filter(|_| steps(report).len() <= EVENTS_MAX);
+    for (index, step) in numbered {
         let x = x(step.at_seconds, seconds);
         let _ = write!(
             body,
