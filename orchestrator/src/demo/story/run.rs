@@ -48,7 +48,7 @@ const SIGHTS: usize = 256;
 const WARM_UP: Duration = Duration::from_secs(2);
 
 /// The supervisor also has to measure what it was told nothing about, and soft changes keep a distance in time.
-const WARM_UP_ADAPTIVE: Duration = Duration::from_secs(10);
+const WARM_UP_ADAPTIVE: Duration = Duration::from_secs(16);
 
 /// What a scenario is played with.
 #[derive(Debug, Clone)]
