@@ -108,6 +108,10 @@ pub enum StartError {
 /// HTTP threads of the inference API. Requests are large and few: parsing is cheap next to computing.
 const HTTP_THREADS: usize = 2;
 
+/// An old plan has this part of a request's time to drain. What it has not answered by then is stuck, perhaps because of
+/// the very thing that the new plan avoids; it is sent again on the new plan while there is time.
+const DRAIN_SHARE: u32 = 4;
+
 /// Admitted requests have this long to be answered at shutdown; then peers are told.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -159,7 +163,7 @@ impl Orchestrator {
             gateway_address: config.advertise.unwrap_or(quic_address),
             gateway: gateway.clone(),
             max_batch: config.max_batch,
-            drain_max: config.deadline,
+            drain_max: config.deadline / DRAIN_SHARE,
             metrics: metrics.clone(),
             policy: config.policy,
             profile: config.profile,

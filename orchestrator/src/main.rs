@@ -48,10 +48,14 @@ struct Args {
     /// Workers to wait for before the first plan.
     #[arg(long, env = "WEIR_WORKERS", value_name = "N", default_value_t = 1)]
     workers: usize,
-    /// A plan written by hand (TOML) instead of a balanced one; with --policy, the plan to begin with.
+    /// What chooses plans.
+    #[arg(long, env = "WEIR_PLANNER", value_name = "NAME", default_value = "adaptive")]
+    planner: Planner,
+    /// A plan written by hand (TOML), which stays as it is; with --policy, the plan to begin with.
     #[arg(long, env = "WEIR_PLAN", value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// What a plan is to make small and what must hold (TOML), with the rules of re-planning in [replan]: plans adapt.
+    /// What a plan is to make small and what must hold (TOML), with the rules of re-planning in [replan]. Without it,
+    /// latency counts most, energy some, and at most a point of accuracy is given up.
     #[arg(long, env = "WEIR_POLICY", value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Accuracy profile of these weights, made by `weir-worker study`: says which connections may be switched off.
@@ -76,6 +80,15 @@ struct Args {
     /// How log lines are written: text or json.
     #[arg(long, env = "WEIR_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+}
+
+/// What chooses plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Planner {
+    /// The optimisation model, again whenever links, power or load shift.
+    Adaptive,
+    /// The layers are spread evenly over all workers that are there.
+    Balanced,
 }
 
 fn main() -> ExitCode {
@@ -125,7 +138,16 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         None => LinkMap::default(),
     };
     let weights = manifest(&checkpoint, network)?.digests();
-    let policy = args.policy.as_deref().map(policy).transpose()?;
+    let policy = match (&args.policy, args.planner) {
+        (Some(_), Planner::Balanced) => {
+            anyhow::bail!("--policy is for --planner adaptive; leave one of them out")
+        }
+        (Some(path), Planner::Adaptive) => {
+            Some(policy(&read(path)?).with_context(|| format!("the policy file {}", path.display()))?)
+        }
+        (None, Planner::Adaptive) if args.plan.is_none() => Some(policy("")?),
+        (None, _) => None,
+    };
     let profile = match &args.profile {
         Some(path) => Some(profile(path, &network, &weights)?),
         None => None,
@@ -151,11 +173,9 @@ fn config(args: &Args) -> anyhow::Result<Config> {
     })
 }
 
-fn policy(path: &Path) -> anyhow::Result<Policy> {
-    let text = read(path)?;
-    let read = model::read(&text).map_err(anyhow::Error::msg);
-    let (rules, model) = read.with_context(|| format!("the policy file {}", path.display()))?;
-    Ok(Policy { text, rules, model: Arc::new(model) })
+fn policy(text: &str) -> anyhow::Result<Policy> {
+    let (rules, model) = model::read(text).map_err(anyhow::Error::msg)?;
+    Ok(Policy { text: text.to_owned(), rules, model: Arc::new(model) })
 }
 
 fn profile(path: &Path, network: &NetworkSpec, weights: &[Digest]) -> anyhow::Result<Profile> {

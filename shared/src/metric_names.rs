@@ -227,7 +227,7 @@ metrics! {
     LINK_BELIEVED_RTT = "weir_link_believed_rtt_seconds", Gauge, ["src", "dst"], "seconds", Orchestrator,
         "Smoothed round-trip time";
     LINK_BELIEVED_MIN_RTT = "weir_link_believed_min_rtt_seconds", Gauge, ["src", "dst"], "seconds", Orchestrator,
-        "Smallest round-trip time of the last ten seconds, which plans reckon with";
+        "Smallest round-trip time of the last three seconds, which plans reckon with";
     LINK_BELIEVED_GOODPUT = "weir_link_believed_goodput_bytes_per_second", Gauge, ["src", "dst"], "bytes per second", Orchestrator,
         "Goodput that plans reckon with; absent before it is measured";
     LINK_BELIEVED_LOSS = "weir_link_believed_loss_ratio", Gauge, ["src", "dst"], "0 to 1", Orchestrator,

@@ -5,11 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Decides without acting: time and randomness come in as arguments.
-<<<<<<< HEAD
-const PURE: [&str; 20] = [
-=======
-const PURE: [&str; 28] = [
->>>>>>> 717f9d9 (The demonstration plays scenarios)
+const PURE: [&str; 29] = [
     "shared/src/arch/",
     "shared/src/plan/",
     "shared/src/profile/",

@@ -94,7 +94,8 @@ async fn readyz(state: Data<AdminState>) -> HttpResponse {
     }
     match *state.admission.borrow() {
         Admission::Open => HttpResponse::Ok().body("ok\n"),
-        Admission::NoPlan => unavailable("no plan is committed, or the one that is has lost a worker"),
+        Admission::NoPlan => unavailable("no plan is committed"),
+        Admission::Holding => unavailable("the plan has lost a worker; requests wait for the next one"),
         Admission::Draining => unavailable("the process is shutting down"),
     }
 }

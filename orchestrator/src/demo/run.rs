@@ -210,7 +210,8 @@ async fn steps(config: &Config, running: &mut Running) -> Result<Findings, DemoE
         arch: *arch,
         weights: &weights,
         workers: &starts,
-        orchestrator_flags: &[],
+        // Every worker computes and every link carries something, whatever the model would choose.
+        orchestrator_flags: &["--planner", "balanced"].map(str::to_owned),
         deadline: DEADLINE,
         certs: &keys.0,
         out,

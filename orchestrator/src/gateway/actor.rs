@@ -29,15 +29,21 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Plans whose last stage may send logits: the committed one, and those on their way in or out.
 pub type GatewayPlans = Arc<Vec<Arc<Plan>>>;
 
+/// After a plan broke, requests are admitted and wait for the next one for so long; a new plan takes about a second.
+/// Beyond it nobody knows when there will be one, and a client should hear that rather than wait.
+const HOLD_MAX: Duration = Duration::from_secs(3);
+
 type Reply = oneshot::Sender<Result<InferDone, InferFailure>>;
 
 /// Whether requests are admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// No plan is committed, or the one that is has lost a worker.
+    /// No plan is committed, and none is about to be.
     NoPlan,
     /// They are.
     Open,
+    /// They are, and wait: the plan has lost a worker a moment ago, and the next one is on its way.
+    Holding,
     /// The process ends.
     Draining,
 }
@@ -70,6 +76,8 @@ pub struct GatewayActor {
     ledger: Ledger<Reply>,
     windows: Windows,
     current: Option<Arc<Plan>>,
+    /// When the last plan broke, until the next is committed.
+    broken: Option<Instant>,
     /// Marks for the answers of plans that do without a dead worker.
     degraded: BTreeMap<PlanId, Degraded>,
     draining: bool,
@@ -86,6 +94,7 @@ impl GatewayActor {
             ledger,
             windows: Windows::new(now()),
             current: None,
+            broken: None,
             degraded: BTreeMap::new(),
             draining: false,
             when_drained: vec![],
@@ -180,6 +189,9 @@ impl GatewayActor {
         for pending in self.ledger.expire(now()) {
             self.give_up(pending, GiveUp::Expired);
         }
+        if self.admission() != *self.parts.admission.borrow() {
+            self.publish_admission();
+        }
         self.dispatch();
         self.settle();
     }
@@ -189,10 +201,12 @@ impl GatewayActor {
     }
 
     fn admission(&self) -> Admission {
+        let lately = || self.broken.is_some_and(|broken| now() < broken + HOLD_MAX);
         match (self.draining, &self.current) {
             (true, _) => Admission::Draining,
-            (false, None) => Admission::NoPlan,
             (false, Some(_)) => Admission::Open,
+            (false, None) if lately() => Admission::Holding,
+            (false, None) => Admission::NoPlan,
         }
     }
 
@@ -230,7 +244,7 @@ impl Handler<Infer> for GatewayActor {
         };
         self.windows.arrived(job.batch);
         match self.admission() {
-            Admission::Open => {}
+            Admission::Open | Admission::Holding => {}
             Admission::Draining => return refuse(InferFailure::Draining),
             Admission::NoPlan => return refuse(InferFailure::NoPlan),
         }
@@ -320,6 +334,7 @@ impl Handler<CommitPlan> for GatewayActor {
             self.degraded.insert(plan.id(), degraded);
         }
         self.current = Some(plan);
+        self.broken = None;
         self.publish_admission();
         self.dispatch();
         self.settle();
@@ -332,6 +347,7 @@ impl Handler<PlanBroken> for GatewayActor {
     fn handle(&mut self, PlanBroken(id): PlanBroken, _: &mut Self::Context) {
         if self.current.as_ref().is_some_and(|plan| plan.id() == id) {
             self.current = None;
+            self.broken = Some(now());
             self.publish_admission();
         }
         for pending in self.ledger.interrupt(now(), id) {

@@ -47,10 +47,10 @@ impl InferBackend for GatewayBackend {
         let refused = match *self.admission.borrow() {
             Admission::Draining => InferFailure::Draining,
             Admission::NoPlan => InferFailure::NoPlan,
-            Admission::Open if self.occupied.load(Relaxed) >= self.capacity => {
+            Admission::Open | Admission::Holding if self.occupied.load(Relaxed) >= self.capacity => {
                 InferFailure::Overloaded { retry_after: RETRY_AFTER }
             }
-            Admission::Open => match self.places.clone().try_acquire_owned() {
+            Admission::Open | Admission::Holding => match self.places.clone().try_acquire_owned() {
                 Ok(place) => return Ok(place.into()),
                 Err(_) => InferFailure::Overloaded { retry_after: RETRY_AFTER },
             },

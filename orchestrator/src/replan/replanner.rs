@@ -274,11 +274,17 @@ impl Replanner {
         let chosen = chosen?;
         self.again = true;
         let urgent = self.policy_changed || current.excess > EXCESS_HARD && chosen.excess < current.excess;
-        let hold = if restores(chosen) { self.rules.restore_hold() } else { self.rules.hold() };
+        let sharp = gain(current, chosen, floor) >= self.rules.sharp_margin + noise;
+        let hold = match (restores(chosen), sharp) {
+            (true, _) => self.rules.restore_hold(),
+            (false, true) => self.rules.sharp_hold(),
+            (false, false) => self.rules.hold(),
+        };
         if !urgent && at < since + hold {
             return None;
         }
-        if !self.policy_changed && self.last_soft.is_some_and(|last| at < last + self.rules.dwell()) {
+        let rests = !self.policy_changed && (!sharp || restores(chosen));
+        if rests && self.last_soft.is_some_and(|last| at < last + self.rules.dwell()) {
             self.blocked = Some("a better plan waits for the dwell time to pass".to_owned());
             return None;
         }

@@ -18,6 +18,10 @@ pub struct Rules {
     pub hold_ms: u64,
     /// As `hold_ms`, for a plan that restores accuracy: shedding is quick, restoring is not.
     pub restore_hold_ms: u64,
+    /// A plan that gains this much answers a collapse, not a drift: it waits for `sharp_hold_ms` alone.
+    pub sharp_margin: f64,
+    /// The advantage of such a plan must persist so long: two reports, so that no single reading moves a network.
+    pub sharp_hold_ms: u64,
     /// A mere switch of connections that gains this much needs no hold.
     pub fast_margin: f64,
     /// The least time from one soft change to the next.
@@ -67,6 +71,8 @@ impl Default for Rules {
             noise_factor: 2.0,
             hold_ms: 700,
             restore_hold_ms: 2_000,
+            sharp_margin: 0.5,
+            sharp_hold_ms: 300,
             fast_margin: 0.2,
             dwell_ms: 3_000,
             burst: 3,
@@ -127,6 +133,7 @@ impl Rules {
             ("move_margin", self.move_margin),
             ("noise_factor", self.noise_factor),
             ("fast_margin", self.fast_margin),
+            ("sharp_margin", self.sharp_margin),
         ] {
             range(field, found, (0.0..=10.0).contains(&found), share)?;
         }
@@ -143,6 +150,10 @@ impl Rules {
 
     pub(super) const fn hold(&self) -> Duration {
         Duration::from_millis(self.hold_ms)
+    }
+
+    pub(super) const fn sharp_hold(&self) -> Duration {
+        Duration::from_millis(self.sharp_hold_ms)
     }
 
     pub(super) const fn restore_hold(&self) -> Duration {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use weir_shared::telemetry::{LinkReport, WindowedMinimum};
 
 /// Window of the smallest round-trip time: long enough to hold a moment without own load, short enough to follow a route
-/// that has become longer. BBR uses the same (draft-cardwell-iccrg-bbr-congestion-control, section 4.1.2).
-const MINIMUM_WINDOW: Duration = Duration::from_secs(10);
+/// that has become longer. BBR takes 10 s (draft-cardwell-iccrg-bbr-congestion-control, section 4.1.2); a plan should
+/// follow sooner than a rate.
+const MINIMUM_WINDOW: Duration = Duration::from_secs(3);
 
 /// Lost packets are averaged over this time: a tenth of a percent of some hundred packets a second is visible.
 const LOSS_WINDOW: Duration = Duration::from_secs(5);
@@ -69,7 +70,7 @@ pub struct LinkEstimate {
     pub rtt_seconds: Option<f64>,
     /// Its mean deviation.
     pub rtt_variation_seconds: f64,
-    /// The smallest of the last ten seconds.
+    /// The smallest of the last three seconds.
     pub rtt_minimum_seconds: Option<f64>,
     /// How old the newest round-trip time is.
     pub rtt_age_seconds: f64,
@@ -203,12 +204,12 @@ mod tests {
     fn own_load_does_not_raise_the_round_trip_time_that_plans_use() {
         let (mut link, start) = (LinkEstimator::default(), Instant::now());
         link.fold(start, &report(0.02, 1e6, 1, (0, 0)), false);
-        for n in 1..=9 {
+        for n in 1..=2 {
             link.fold(start + seconds(n), &report(0.2, 1e6, 1, (0, 0)), false);
         }
-        assert_eq!(link.estimate(start + seconds(9)).trusted_rtt(), Some(0.02));
-        link.fold(start + seconds(11), &report(0.2, 1e6, 1, (0, 0)), false);
-        assert_eq!(link.estimate(start + seconds(11)).trusted_rtt(), Some(0.2));
+        assert_eq!(link.estimate(start + seconds(2)).trusted_rtt(), Some(0.02));
+        link.fold(start + seconds(4), &report(0.2, 1e6, 1, (0, 0)), false);
+        assert_eq!(link.estimate(start + seconds(4)).trusted_rtt(), Some(0.2));
     }
 
     #[test]

@@ -163,6 +163,10 @@ impl Site {
         let (quic, http, admin) = (free_address(), free_address(), free_address());
         let mut arguments: Vec<String> = vec!["--workers".into(), workers.to_string()];
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        // On loopback the model would put all on one worker; most tests are about several.
+        if !more.iter().any(|argument| ["--policy", "--plan", "--planner"].contains(argument)) {
+            arguments.extend(["--planner", "balanced"].map(str::to_owned));
+        }
         let listen = SocketAddr::new(ip.parse().unwrap(), quic.port());
         let orchestrator = self.spawn_orchestrator(listen, http, admin, &arguments);
         Cluster {
