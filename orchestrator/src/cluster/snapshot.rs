@@ -2,7 +2,8 @@
 //!
 //! A link that was never measured takes the figures of its reverse direction, and where that was not measured either the
 //! worst of all links that were: so a first plan can be made before every link is known, and prefers those that are. A link
-//! that is known to be broken is left out.
+//! that is known to be broken is left out. One that was not used since, while another link of the same peer collapsed and
+//! its own round-trip time grew, is believed to have collapsed with it.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -113,16 +114,36 @@ fn links(peers: &[PeerName], known: &BTreeMap<(PeerName, PeerName), LinkEstimate
         if from == to || broken {
             return None;
         }
+        let doubted = there.filter(|link| link.slower_since).and_then(|link| collapse(link, from, to, known));
         let first = |of: fn(&LinkEstimate) -> Option<f64>| there.and_then(of).or_else(|| back.and_then(of));
         Some(LinkState {
             from: from.clone(),
             to: to.clone(),
             rtt_seconds: first(LinkEstimate::trusted_rtt).unwrap_or(worst_rtt),
-            goodput: first(LinkEstimate::trusted_goodput).unwrap_or(worst_goodput).max(GOODPUT_MIN),
+            goodput: first(LinkEstimate::trusted_goodput)
+                .unwrap_or(worst_goodput)
+                .min(doubted.unwrap_or(f64::INFINITY))
+                .max(GOODPUT_MIN),
             loss: there.map_or(0.0, |link| link.loss),
         })
     };
     pairs.filter_map(link).collect()
+}
+
+/// What a link is worth whose round-trip time has become longer since it last carried something, while another link of
+/// one of its ends has collapsed: as much as that one. Peers share one radio or cable for all their links, and to find that
+/// out link by link would move the network once for each.
+fn collapse(
+    link: &LinkEstimate,
+    from: &PeerName,
+    to: &PeerName,
+    known: &BTreeMap<(PeerName, PeerName), LinkEstimate>,
+) -> Option<f64> {
+    let shares_an_end = |(a, b): &(PeerName, PeerName)| [a, b].iter().any(|end| *end == from || *end == to);
+    let neighbours = known.iter().filter(|(pair, _)| shares_an_end(pair)).map(|(_, other)| other);
+    let since = |age: f64| age < link.goodput_age_seconds;
+    let fallen = neighbours.filter(|other| other.fell_age_seconds.is_some_and(since));
+    fallen.filter_map(LinkEstimate::trusted_goodput).reduce(f64::min)
 }
 
 /// The mean over the workers that were calibrated: one writes, another reads.
@@ -225,6 +246,25 @@ mod tests {
         let snapshot = snapshot(&cluster(now, &[broken]), now, None);
         assert_eq!(found(&snapshot, "a", "b"), None);
         assert!(found(&snapshot, "b", "a").is_some());
+    }
+
+    #[test]
+    fn an_idle_link_is_doubted_where_its_neighbour_collapsed_and_its_own_way_became_longer() {
+        let start = Instant::now();
+        let mut cluster = cluster(start, &[link(&peer("b"), 0.01, 5e6), link(&peer("c"), 0.01, 5e6)]);
+        let later = start + Duration::from_secs(1);
+        let again = |rtt_of_b, samples_of_c| {
+            let mut links = [link(&peer("b"), rtt_of_b, 5e6), link(&peer("c"), 0.01, 1e5)];
+            if let Some(reading) = &mut links[1].goodput {
+                reading.samples = samples_of_c;
+            }
+            Report { start: StartId(1), uptime_seconds: 2.0, links: links.to_vec(), ..Report::default() }
+        };
+        cluster.reported(later, &"a".parse().unwrap(), again(0.01, 2)).unwrap();
+        let goodput = |cluster: &Cluster| found(&snapshot(cluster, later, None), "a", "b").unwrap().1;
+        assert_eq!(goodput(&cluster), 5e6, "its neighbour alone proves nothing");
+        cluster.reported(later, &"a".parse().unwrap(), again(0.1, 2)).unwrap();
+        assert_eq!(goodput(&cluster), 1e5);
     }
 
     #[test]

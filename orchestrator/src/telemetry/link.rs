@@ -18,6 +18,12 @@ const GOODPUT_WEIGHT: f64 = 0.5;
 /// A change by more than this factor is no noise and is believed at once.
 const GOODPUT_JUMP: f64 = 2.0;
 
+/// A round-trip time this many times longer, and by [`RTT_RISE_MIN`] at least, says that a link has changed.
+const RTT_RISE: f64 = 2.0;
+
+/// Shorter rises, in seconds, are a scheduler's.
+const RTT_RISE_MIN: f64 = 0.005;
+
 /// Older readings are not trusted: three rounds of probing the most peers that a worker probes, one a second.
 pub const LINK_STALE: Duration = Duration::from_secs(60);
 
@@ -45,6 +51,10 @@ struct Goodput {
     at: Instant,
     rate: f64,
     samples: u64,
+    /// The round-trip time when it was measured.
+    rtt: Option<f64>,
+    /// When the rate last fell by more than noise, unless it has risen again.
+    fell: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,6 +88,10 @@ pub struct LinkEstimate {
     pub goodput: Option<f64>,
     /// How old the newest word about it is.
     pub goodput_age_seconds: f64,
+    /// How long ago the goodput fell by more than noise, if it has not risen since.
+    pub fell_age_seconds: Option<f64>,
+    /// Whether the round-trip time has become much longer since the goodput was measured.
+    pub slower_since: bool,
     /// Share of packets lost, 0 to 1.
     pub loss: f64,
 }
@@ -113,7 +127,13 @@ impl LinkEstimator {
             let at = before(now, reading.age_seconds);
             let found = reading.bytes_per_second;
             let rate = self.goodput.map_or(found, |known| towards(known.rate, found));
-            self.goodput = Some(Goodput { at, rate, samples: reading.samples });
+            let fell = match self.goodput {
+                Some(known) if found < known.rate / GOODPUT_JUMP => Some(at),
+                Some(known) if found > known.rate * GOODPUT_JUMP => None,
+                known => known.and_then(|known| known.fell),
+            };
+            let rtt = self.rtt.map(|rtt| rtt.smoothed);
+            self.goodput = Some(Goodput { at, rate, samples: reading.samples, rtt, fell });
         }
         self.fold_loss(now, report, restarted);
     }
@@ -130,6 +150,12 @@ impl LinkEstimator {
         (loss.at, loss.counted) = (Some(now), counted);
     }
 
+    fn is_slower_since(&self) -> bool {
+        let Some((rtt, goodput)) = self.rtt.zip(self.goodput) else { return false };
+        let then = goodput.rtt.unwrap_or(rtt.smoothed);
+        rtt.at > goodput.at && rtt.smoothed > (then * RTT_RISE).max(then + RTT_RISE_MIN)
+    }
+
     /// What is believed now.
     pub fn estimate(&self, now: Instant) -> LinkEstimate {
         let age = |at: Instant| now.saturating_duration_since(at).as_secs_f64();
@@ -143,6 +169,8 @@ impl LinkEstimator {
             rtt_age_seconds: self.rtt.map_or(0.0, |rtt| age(rtt.at)),
             goodput: self.goodput.map(|goodput| goodput.rate),
             goodput_age_seconds: self.goodput.map_or(0.0, |goodput| age(goodput.at)),
+            fell_age_seconds: self.goodput.and_then(|goodput| goodput.fell).map(age),
+            slower_since: self.is_slower_since(),
             loss: if self.loss.sent >= 1.0 { (self.loss.lost / self.loss.sent).min(1.0) } else { 0.0 },
         }
     }
@@ -220,6 +248,20 @@ mod tests {
         assert_eq!(link.estimate(start).goodput, Some(1.1e6));
         link.fold(start, &report(0.02, 1e5, 3, (0, 0)), false);
         assert_eq!(link.estimate(start).goodput, Some(1e5));
+    }
+
+    #[test]
+    fn a_fall_is_remembered_until_the_rate_rises_and_a_longer_way_is_seen_on_an_idle_link() {
+        let (mut link, start) = (LinkEstimator::default(), Instant::now());
+        link.fold(start, &report(0.02, 1e6, 1, (0, 0)), false);
+        assert_eq!(link.estimate(start).fell_age_seconds, None);
+        link.fold(start + seconds(1), &report(0.02, 1e5, 2, (0, 0)), false);
+        assert_eq!(link.estimate(start + seconds(3)).fell_age_seconds, Some(2.0));
+        link.fold(start + seconds(4), &report(0.02, 1e6, 3, (0, 0)), false);
+        assert_eq!(link.estimate(start + seconds(4)).fell_age_seconds, None);
+        assert!(!link.estimate(start + seconds(4)).slower_since);
+        link.fold(start + seconds(5), &report(0.2, 1e6, 3, (0, 0)), false);
+        assert!(link.estimate(start + seconds(5)).slower_since, "no new transfer, but a longer way");
     }
 
     #[test]

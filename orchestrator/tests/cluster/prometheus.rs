@@ -95,7 +95,8 @@ fn a_real_prometheus_finds_every_metric_with_a_sane_value() {
     }
     cluster.plan_over(2);
     let image = images(1, 32);
-    let sent = 5;
+    // Layer times are reported from the seventh run on.
+    let sent = 10;
     for _ in 0..sent {
         cluster.infer(&image, 1);
     }
