@@ -2,8 +2,8 @@
 //!
 //! A link that was never measured takes the figures of its reverse direction, and where that was not measured either the
 //! worst of all links that were: so a first plan can be made before every link is known, and prefers those that are. A link
-//! that is known to be broken is left out. One that was not used since, while another link of the same peer collapsed and
-//! its own round-trip time grew, is believed to have collapsed with it.
+//! that is known to be broken is left out. One that has carried nothing since another link of the same peer collapsed is
+//! doubted.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -114,7 +114,7 @@ fn links(peers: &[PeerName], known: &BTreeMap<(PeerName, PeerName), LinkEstimate
         if from == to || broken {
             return None;
         }
-        let doubted = there.filter(|link| link.slower_since).and_then(|link| collapse(link, from, to, known));
+        let doubted = there.and_then(|link| doubted(link, from, to, known));
         let first = |of: fn(&LinkEstimate) -> Option<f64>| there.and_then(of).or_else(|| back.and_then(of));
         Some(LinkState {
             from: from.clone(),
@@ -130,10 +130,12 @@ fn links(peers: &[PeerName], known: &BTreeMap<(PeerName, PeerName), LinkEstimate
     pairs.filter_map(link).collect()
 }
 
-/// What a link is worth whose round-trip time has become longer since it last carried something, while another link of
-/// one of its ends has collapsed: as much as that one. Peers share one radio or cable for all their links, and to find that
-/// out link by link would move the network once for each.
-fn collapse(
+/// What a link is worth that has carried nothing since another link of one of its ends has collapsed. Peers share one radio
+/// or cable for all their links, and to find out link by link would move the network once for each.
+///
+/// If its own round-trip time has grown since, it is worth as much as the one that collapsed. If not, nobody knows which end
+/// of that one is at fault: half-way, in the geometric mean, so that plans keep away from the peer that they can do without.
+fn doubted(
     link: &LinkEstimate,
     from: &PeerName,
     to: &PeerName,
@@ -143,7 +145,9 @@ fn collapse(
     let neighbours = known.iter().filter(|(pair, _)| shares_an_end(pair)).map(|(_, other)| other);
     let since = |age: f64| age < link.goodput_age_seconds;
     let fallen = neighbours.filter(|other| other.fell_age_seconds.is_some_and(since));
-    fallen.filter_map(LinkEstimate::trusted_goodput).reduce(f64::min)
+    let worst = fallen.filter_map(LinkEstimate::trusted_goodput).reduce(f64::min)?;
+    let own = link.trusted_goodput()?;
+    Some(if link.slower_since { worst } else { (worst * own).sqrt() })
 }
 
 /// The mean over the workers that were calibrated: one writes, another reads.
@@ -249,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_link_is_doubted_where_its_neighbour_collapsed_and_its_own_way_became_longer() {
+    fn an_idle_link_is_doubted_where_its_neighbour_collapsed_and_more_so_where_its_own_way_became_longer() {
         let start = Instant::now();
         let mut cluster = cluster(start, &[link(&peer("b"), 0.01, 5e6), link(&peer("c"), 0.01, 5e6)]);
         let later = start + Duration::from_secs(1);
@@ -262,7 +266,7 @@ mod tests {
         };
         cluster.reported(later, &"a".parse().unwrap(), again(0.01, 2)).unwrap();
         let goodput = |cluster: &Cluster| found(&snapshot(cluster, later, None), "a", "b").unwrap().1;
-        assert_eq!(goodput(&cluster), 5e6, "its neighbour alone proves nothing");
+        assert!((goodput(&cluster) - (1e5_f64 * 5e6).sqrt()).abs() < 1.0, "half-way: which end is at fault?");
         cluster.reported(later, &"a".parse().unwrap(), again(0.1, 2)).unwrap();
         assert_eq!(goodput(&cluster), 1e5);
     }
