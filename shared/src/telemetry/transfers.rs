@@ -82,7 +82,8 @@ impl Transfers {
 
     /// A look in between, at every report: cuts a long busy period.
     pub fn look(&mut self, now: Instant, rtt_minimum: Duration, acked: u64) {
-        let Some(busy) = self.busy else { return };
+        // Forty bytes of logits that wait for a lost packet say nothing about the rate.
+        let Some(busy) = self.busy.filter(|busy| busy.bytes >= BYTES_MIN) else { return };
         if now.saturating_duration_since(busy.since) < PART + rtt_minimum {
             return;
         }
@@ -150,6 +151,15 @@ mod tests {
 
     fn after(start: Instant, millis: u64) -> Instant {
         start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_few_bytes_that_take_long_say_nothing_about_the_rate() {
+        let (mut transfers, start) = (Transfers::default(), Instant::now());
+        transfers.begin(start, 40, 0);
+        transfers.look(start + Duration::from_secs(1), RTT, 0);
+        transfers.end(start + Duration::from_secs(1), RTT, |_| None);
+        assert_eq!(transfers.reading(start + Duration::from_secs(1)), None);
     }
 
     #[test]
