@@ -110,7 +110,7 @@ pub fn orchestrator(
             push("--plan", &write("plan.toml", format!("workers = [{:?}]\n", scenario.alone))?);
         }
         (RunKind::Adaptive | RunKind::Static, _) => {
-            // An empty policy is the planner's default; no policy at all would be no planner.
+            // An empty policy is the default one.
             push("--policy", &write("policy.toml", scenario.policy.to_string())?);
             if let Some(profile) = profile {
                 push("--profile", profile);
