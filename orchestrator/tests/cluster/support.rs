@@ -133,16 +133,18 @@ impl Site {
     pub fn bare(&self) -> Cluster<'_> {
         let orchestrator = Process(Command::new("sleep").arg("600").spawn().unwrap());
         let (quic, http, admin) = (free_address(), free_address(), free_address());
-        Cluster {
-            site: self,
-            orchestrator,
-            workers: vec![],
-            quic,
-            http,
-            admin,
-            arguments: vec![],
-            admins: Default::default(),
-        }
+        self.cluster(orchestrator, [quic, http, admin], vec![])
+    }
+
+    /// A cluster without workers, at the addresses for QUIC, inference and administration.
+    fn cluster(
+        &self,
+        orchestrator: Process,
+        [quic, http, admin]: [SocketAddr; 3],
+        arguments: Vec<String>,
+    ) -> Cluster<'_> {
+        let (site, workers, admins) = (self, vec![], Default::default());
+        Cluster { site, orchestrator, workers, quic, http, admin, arguments, admins }
     }
 
     /// Starts an orchestrator that waits for `names`, and those workers.
@@ -169,16 +171,7 @@ impl Site {
         }
         let listen = SocketAddr::new(ip.parse().unwrap(), quic.port());
         let orchestrator = self.spawn_orchestrator(listen, http, admin, &arguments);
-        Cluster {
-            site: self,
-            orchestrator,
-            workers: vec![],
-            quic,
-            http,
-            admin,
-            arguments,
-            admins: Default::default(),
-        }
+        self.cluster(orchestrator, [quic, http, admin], arguments)
     }
 
     pub fn orchestrator_arguments(
