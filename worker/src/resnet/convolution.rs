@@ -82,7 +82,7 @@ impl NormalisedConvolution {
             BatchNorm::Folded => {
                 let (weight, bias) = fold(weight, &statistics);
                 let bias = tensor::from_numbers(&bias, &[out])?;
-                (tensor::from_numbers(&weight, &dimensions)?, Some(bias), None)
+                (tensor::images_from_numbers(&weight, dimensions)?, Some(bias), None)
             }
             BatchNorm::Separate => {
                 let norm = Norm {
@@ -91,14 +91,14 @@ impl NormalisedConvolution {
                     mean: tensor::from_numbers(statistics.mean, &[out])?,
                     variance: tensor::from_numbers(statistics.variance, &[out])?,
                 };
-                (tensor::from_numbers(weight, &dimensions)?, None, Some(norm))
+                (tensor::images_from_numbers(weight, dimensions)?, None, Some(norm))
             }
         };
         let both = |number: u32| [i64::from(number); 2];
         Ok(Self { weight, bias, norm, stride: both(conv.stride), padding: both(conv.padding) })
     }
 
-    /// Computes a batch in NCHW.
+    /// Computes a batch.
     pub(super) fn apply(&self, x: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
         let mut y = x.f_conv2d(&self.weight, self.bias.as_ref(), self.stride, self.padding, [1, 1], 1)?;
         if let Some(Norm { gamma, beta, mean, variance }) = &self.norm {

@@ -96,5 +96,5 @@ fn relu(x: Operand<'_>) -> Result<Tensor, TchError> {
 ///
 /// Of a single row and column this is `x` itself; nothing overwrites it, because zero channels come next.
 fn subsample(x: &Tensor, stride: i64) -> Result<Tensor, TchError> {
-    tensor::contiguous(x.f_slice(2, None, None, stride)?.f_slice(3, None, None, stride)?)
+    tensor::channels_last(x.f_slice(2, None, None, stride)?.f_slice(3, None, None, stride)?)
 }

@@ -217,7 +217,9 @@ impl StageNetwork {
         tch::no_grad(|| {
             for (index, node) in program.nodes.iter().enumerate() {
                 let made = match &node.work {
-                    Work::Input => tensor::from_numbers(images, &tensor::dimensions(program.input, batch))?,
+                    Work::Input => {
+                        tensor::images_from_numbers(images, tensor::dimensions(program.input, batch))?
+                    }
                     Work::Step(step) => {
                         let operands = take(&node.inputs, &mut values, &mut left);
                         self.compute_shared(step, batch, operands, &values)?
@@ -280,5 +282,5 @@ fn recode(
     let numbers = tensor::to_numbers(tensor)?;
     let bytes = codec::encode(encoding, &numbers, shape);
     let read = codec::decode(encoding, &bytes, shape, batch)?;
-    Ok(tensor::from_numbers(&read, &tensor.size())?)
+    Ok(tensor::images_from_numbers(&read, tensor::dimensions(shape, batch))?)
 }

@@ -117,7 +117,7 @@ impl StageNetwork {
             let mut values = HashMap::new();
             for (inlet, numbers) in program.inlets.iter().zip(inputs) {
                 let dimensions = tensor::dimensions(inlet.shape, batch);
-                values.insert(inlet.value, tensor::from_numbers(&numbers, &dimensions)?);
+                values.insert(inlet.value, tensor::images_from_numbers(&numbers, dimensions)?);
             }
             for step in &program.steps {
                 let (began, pace) = (Instant::now(), Pace::begin());
@@ -194,5 +194,5 @@ pub(super) fn check_shape(step: &Step, batch: usize, made: Tensor) -> Result<Ten
     if found != expected {
         return Err(ComputeError::Shape { layer: step.layer, expected: expected.to_vec(), found });
     }
-    Ok(tensor::contiguous(made)?)
+    Ok(tensor::channels_last(made)?)
 }

@@ -167,6 +167,8 @@ impl TrainNet {
     /// If the images have another shape, or libtorch has no memory.
     pub fn forward(&self, images: &Tensor, active: &ActiveSet, pass: Pass) -> Result<Tensor, TchError> {
         let images = images.f_to_kind(pass.kind())?;
+        // Channels last, in memory only: what convolutions of few channels are fastest with, and every layer keeps it.
+        let images = images.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?;
         let mut x = self.normalised(&images, &self.network.stem, pass)?.f_relu_()?;
         if let Some(Pool { kernel, stride, padding }) = self.network.pool {
             let [kernel, stride, padding] = [kernel, stride, padding].map(|n| [i64::from(n); 2]);
