@@ -24,6 +24,16 @@ use super::solution::{Alternative, Effort, Infeasible, Solution};
 /// If the snapshot or the policy's pins make no sense, if there is no plan (then with what to relax), or if `effort`
 /// was spent before one was found.
 pub fn solve(snapshot: &Snapshot, policy: &Policy, effort: &Effort) -> Result<Solution, Infeasible> {
+    solve_or(snapshot, policy, effort, |instance, problem, models| explain(instance, problem, models, effort))
+}
+
+/// [`solve`]; `why` says what to answer where there is no plan.
+pub(super) fn solve_or(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    effort: &Effort,
+    why: impl FnOnce(&Instance<'_>, &Problem, &[SetModel]) -> Infeasible,
+) -> Result<Solution, Infeasible> {
     snapshot.check().map_err(|error| Infeasible::Snapshot(weir_shared::chain(&error)))?;
     let instance = Instance::new(snapshot);
     let candidates = candidates(&instance, policy)?;
@@ -33,7 +43,7 @@ pub fn solve(snapshot: &Snapshot, policy: &Policy, effort: &Effort) -> Result<So
     match outcome.record.best {
         Some(_) => Ok(solution(&instance, &problem, &models, outcome)),
         None if outcome.record.exhausted() => Err(Infeasible::Unfinished(outcome.record.nodes)),
-        None => Err(explain(&instance, &problem, &models, effort)),
+        None => Err(why(&instance, &problem, &models)),
     }
 }
 

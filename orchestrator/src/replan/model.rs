@@ -2,11 +2,13 @@
 
 use weir_shared::plan::ActiveSet;
 
-use super::question::{Judged, Model};
+use super::question::{Judged, Model, Solved};
 use super::rules::Rules;
 use crate::checker::check;
 use crate::planner::snapshot::{Placement, Snapshot, Terms};
-use crate::planner::{Effort, Evaluation, Goal, Policy, Term, evaluate, solve};
+use crate::planner::{
+    Effort, Evaluation, Goal, Infeasible, Policy, Solution, Term, evaluate, least_overrun, solve,
+};
 
 /// The search is bounded by counting, so that the same snapshot gives the same plan; a proven per cent is enough where
 /// a change needs several.
@@ -32,25 +34,17 @@ pub fn read(text: &str) -> Result<(Rules, PlannerModel), String> {
 }
 
 impl Model for PlannerModel {
-    fn solve(&self, snapshot: &Snapshot) -> Result<Vec<Judged>, String> {
-        let solution = solve(snapshot, &self.policy, &EFFORT).map_err(|error| weir_shared::chain(&error))?;
-        // Code of its own, so that a mistake of the solver's reaches nobody.
-        check(snapshot, &self.policy, &solution).map_err(|violation| {
-            format!("the checker refuses the plan: {}", weir_shared::chain(&violation))
-        })?;
-        let best = Judged {
-            placement: solution.placement,
-            terms: solution.terms,
-            objective: solution.objective,
-            excess: 0.0,
-        };
-        let others = solution.runners_up.into_iter().map(|other| Judged {
-            placement: other.placement,
-            terms: other.terms,
-            objective: other.objective,
-            excess: 0.0,
-        });
-        Ok(std::iter::once(best).chain(others).collect())
+    fn solve(&self, snapshot: &Snapshot) -> Result<Solved, String> {
+        match solve(snapshot, &self.policy, &EFFORT) {
+            Ok(solution) => self.solved(snapshot, (snapshot, &self.policy), solution, None),
+            Err(limits @ Infeasible::Limits(_)) => {
+                let unmet = weir_shared::chain(&limits);
+                let overrun = least_overrun(snapshot, &self.policy, &EFFORT).map_err(|_| unmet.clone())?;
+                let kept = (&overrun.snapshot, &overrun.policy);
+                self.solved(snapshot, kept, overrun.solution, Some(unmet))
+            }
+            Err(error) => Err(weir_shared::chain(&error)),
+        }
     }
 
     fn judge(&self, snapshot: &Snapshot, placement: &Placement) -> Result<Judged, String> {
@@ -77,6 +71,23 @@ impl Model for PlannerModel {
 }
 
 impl PlannerModel {
+    /// A solution after the checker has looked at it: code of its own, so that a mistake of the solver's reaches nobody.
+    fn solved(
+        &self,
+        snapshot: &Snapshot,
+        kept: (&Snapshot, &Policy),
+        solution: Solution,
+        unmet: Option<String>,
+    ) -> Result<Solved, String> {
+        check(kept.0, kept.1, &solution).map_err(|violation| {
+            format!("the checker refuses the plan: {}", weir_shared::chain(&violation))
+        })?;
+        let others = solution.runners_up.into_iter().map(|other| other.placement);
+        let judged = std::iter::once(solution.placement).chain(others);
+        let found = judged.map(|placement| self.judge(snapshot, &placement)).collect::<Result<_, _>>()?;
+        Ok(Solved { found, unmet })
+    }
+
     /// Whether the policy's pins and encodings allow the placement. A pin that names nothing is the planner's to refuse.
     fn allows(&self, snapshot: &Snapshot, placement: &Placement) -> bool {
         let network = snapshot.network.network();

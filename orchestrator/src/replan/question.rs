@@ -8,11 +8,11 @@ use super::flap::Pair;
 
 /// The optimisation model under a policy, as far as re-planning needs it.
 pub trait Model: Send + Sync {
-    /// The best placements, the very best first.
+    /// The best placements within the policy, or those that overrun it least.
     ///
     /// # Errors
-    /// In words for people: which limit stands in the way.
-    fn solve(&self, snapshot: &Snapshot) -> Result<Vec<Judged>, String>;
+    /// In words for people: why there is none at all.
+    fn solve(&self, snapshot: &Snapshot) -> Result<Solved, String>;
 
     /// What a placement is worth.
     ///
@@ -24,6 +24,15 @@ pub trait Model: Send + Sync {
     fn floor(&self) -> f64 {
         0.0
     }
+}
+
+/// What the model found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Solved {
+    /// The very best first.
+    pub found: Vec<Judged>,
+    /// Where none meets every limit: which ones stand in the way, for people.
+    pub unmet: Option<String>,
 }
 
 /// A placement with its worth.
@@ -62,6 +71,8 @@ pub struct Answer {
     pub current: Option<Result<Judged, String>>,
     /// The best that may be chosen.
     pub best: Result<Judged, String>,
+    /// Why the best does not meet every limit, where it does not.
+    pub unmet: Option<String>,
     /// The best that differs from what runs in its active set only.
     pub shed: Option<Judged>,
     /// The candidate whose advantage has to persist, on this snapshot.
@@ -83,8 +94,9 @@ impl Question {
             Err(_) if !suppressed.is_empty() => model.solve(&snapshot),
             solved => solved,
         };
-        let best = solved.and_then(|found| {
-            let mut found = found.into_iter();
+        let unmet = solved.as_ref().ok().and_then(|solved| solved.unmet.clone());
+        let best = solved.and_then(|solved| {
+            let mut found = solved.found.into_iter();
             let first = found.next().ok_or("the planner found nothing")?;
             if avoid.contains(&first.placement) {
                 Ok(found.find(|other| !avoid.contains(&other.placement)).unwrap_or(first))
@@ -96,7 +108,7 @@ impl Question {
         let current = running.map(|placement| model.judge(&snapshot, placement));
         let shed = running.and_then(|placement| shed(model, &snapshot, placement, &avoid));
         let held = held.and_then(|placement| model.judge(&snapshot, &placement).ok());
-        Answer { at, best, current, shed, held, floor: model.floor(), snapshot }
+        Answer { at, best, unmet, current, shed, held, floor: model.floor(), snapshot }
     }
 }
 

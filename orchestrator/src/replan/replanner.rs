@@ -24,6 +24,12 @@ const SHED_DWELL: Duration = Duration::from_millis(500);
 /// A bound that is broken by more than this share is not noise.
 const EXCESS_HARD: f64 = 0.25;
 
+/// Where bounds are broken either way, less relief than this is not worth a change.
+const RELIEF_MIN: f64 = 0.05;
+
+/// A link that is worse by this factor than when the running plan was chosen ends that plan's trial.
+const LINK_WORSE: f64 = 2.0;
+
 /// A plan that could not be rolled out is left out for this share of the penalty of one that did not deliver.
 const ABORT_SHARE: u32 = 6;
 
@@ -143,6 +149,7 @@ impl Replanner {
         self.suppressed = self.flaps.suppressed();
         self.penalties.retain(|penalty| penalty.until + penalty.pause > at);
         self.asked = Some(snapshot.clone());
+        self.end_trial_if_links_are_worse(&snapshot);
         Some(Question {
             at,
             snapshot,
@@ -150,6 +157,24 @@ impl Replanner {
             avoid: self.avoided(at),
             held: self.held.as_ref().map(|(_, placement)| placement.clone()),
         })
+    }
+
+    /// A plan whose links became much worse since it was chosen is not to blame; the planner knows the links of now.
+    fn end_trial_if_links_are_worse(&mut self, snapshot: &Snapshot) {
+        let Some(running) = self.running.as_mut().filter(|running| running.trial.is_some()) else { return };
+        let Some(chosen_on) = &running.chosen_on else { return };
+        let used = correction::parts(snapshot, &running.placement);
+        let worse = used.iter().any(|(part, _)| {
+            let correction::Part::Link(from, to) = part else { return false };
+            let link =
+                |of: &Snapshot| of.links.iter().find(|link| link.from == *from && link.to == *to).cloned();
+            link(chosen_on).zip(link(snapshot)).is_some_and(|(then, now)| {
+                now.goodput * LINK_WORSE < then.goodput || now.rtt_seconds > then.rtt_seconds * LINK_WORSE
+            })
+        });
+        if worse {
+            running.trial = None;
+        }
     }
 
     fn avoided(&self, at: Duration) -> Vec<Placement> {
@@ -167,6 +192,7 @@ impl Replanner {
         // What waits for time to pass is asked again, though nothing else changes.
         self.again = !self.suppressed.is_empty() || !self.penalties.is_empty();
         let broken = self.running.as_ref().and_then(|running| running.broken.clone());
+        self.blocked.clone_from(&answer.unmet);
         let decided = match (&answer.current, &answer.best) {
             // What runs answers nobody: whatever is best is rolled out, be it the same again.
             (Some(_), Ok(best)) if broken.is_some() => {
@@ -239,10 +265,7 @@ impl Replanner {
             candidate.terms.accuracy_loss_points + 1e-9 < current.terms.accuracy_loss_points
         };
         let best = match &answer.best {
-            Ok(best) => {
-                self.blocked = None;
-                Some(best)
-            }
+            Ok(best) => Some(best),
             Err(why) => {
                 self.blocked = Some(why.clone());
                 None
@@ -317,6 +340,12 @@ impl Replanner {
         best: &Judged,
     ) -> Decision {
         let chosen_on = self.running.as_ref().and_then(|running| running.chosen_on.as_ref());
+        let because = if best.excess > 0.0 {
+            let over = 100.0 * best.excess;
+            format!("{because}; no plan meets every limit, and this one overruns them least, by {over:.0} %")
+        } else {
+            because
+        };
         Decision {
             kind,
             because,
@@ -487,13 +516,18 @@ impl Replanner {
     }
 }
 
-/// Share of the objective that is gained; a bound that is no longer broken is worth all of it.
+/// Share of the objective that is gained. A bound that is no longer broken is worth all of it, one that is broken less the
+/// share of relief.
 fn gain(current: &Judged, candidate: &Judged, floor: f64) -> f64 {
     if candidate.excess > current.excess + 1e-9 {
         return -1.0;
     }
     if current.excess > 1e-9 && candidate.excess <= 1e-9 {
         return 1.0;
+    }
+    let relief = (current.excess - candidate.excess) / (1.0 + current.excess);
+    if relief >= RELIEF_MIN {
+        return relief;
     }
     let scale = current.objective.abs().max(floor);
     let gain = (current.objective - candidate.objective) / scale;

@@ -114,12 +114,15 @@ impl Brute {
 }
 
 impl Model for Brute {
-    fn solve(&self, snapshot: &Snapshot) -> Result<Vec<Judged>, String> {
+    fn solve(&self, snapshot: &Snapshot) -> Result<Solved, String> {
         let all = Self::placements(snapshot);
         let mut all: Vec<_> =
             all.iter().filter_map(|placement| self.judge(snapshot, placement).ok()).collect();
         all.sort_by(|a, b| a.objective.total_cmp(&b.objective));
-        if all.is_empty() { Err("no worker can be reached".to_owned()) } else { Ok(all) }
+        if all.is_empty() {
+            return Err("no worker can be reached".to_owned());
+        }
+        Ok(Solved { found: all, unmet: None })
     }
 
     fn judge(&self, snapshot: &Snapshot, placement: &Placement) -> Result<Judged, String> {
