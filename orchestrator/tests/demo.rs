@@ -149,10 +149,10 @@ deadline_ms = 8000
 [[worker]]
 name = "camera"
 link = "good-wifi"
-slowdown = 2.0
+gmacs_per_second = 3.0
 [[worker]]
 name = "router"
-slowdown = 2.0
+gmacs_per_second = 3.0
 [[event]]
 at_seconds = 1
 kind = "power"

@@ -1,33 +1,16 @@
 //! What is left to compute in each layer when connections are switched off.
 
-use weir_shared::arch::{Network, ShortcutForm};
-use weir_shared::plan::{Dataflow, Op, Step};
+use weir_shared::arch::Network;
+use weir_shared::plan::Dataflow;
 
 use super::snapshot::WorkerState;
-
-/// Multiply-accumulate operations of one step, for one sample.
-pub(super) fn step_macs(network: &Network, step: &Step) -> u64 {
-    match step.op {
-        Op::Stem => network.stem.macs(),
-        Op::Conv { block, conv } => network.block(block).branch[usize::from(conv)].macs(),
-        Op::Shortcut { block } => network.block(block).projection().map_or(0, |conv| conv.macs()),
-        Op::Join { block, operands } => {
-            use weir_shared::plan::dataflow::Operands;
-            let block = network.block(block);
-            let late = matches!(block.shortcut_form(), ShortcutForm::Input);
-            let used = late && !matches!(operands, Operands::BranchOnly);
-            block.projection().filter(|_| used).map_or(0, |conv| conv.macs())
-        }
-        Op::Head => network.layers().last().map_or(0, |layer| layer.macs),
-    }
-}
 
 /// The operations that remain in each layer; none where nothing of the layer is computed.
 pub(super) fn kept_macs(network: &Network, flow: &Dataflow) -> Vec<Option<u64>> {
     let mut kept: Vec<Option<u64>> = vec![None; usize::from(network.layer_count())];
     for step in flow.steps() {
         let macs = kept[usize::from(step.layer.0)].get_or_insert(0);
-        *macs += step_macs(network, step);
+        *macs += step.op.macs(network);
     }
     kept
 }

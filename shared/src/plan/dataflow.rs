@@ -38,6 +38,27 @@ pub enum Op {
     Head,
 }
 
+impl Op {
+    /// Multiply-accumulate operations for one image.
+    pub fn macs(self, network: &Network) -> u64 {
+        let projection = |block, early: bool| {
+            let block = network.block(block);
+            let is_early = matches!(block.shortcut_form(), ShortcutForm::Shrunk(_));
+            block.projection().filter(|_| is_early == early).map_or(0, |conv| conv.macs())
+        };
+        match self {
+            Self::Stem => network.stem.macs(),
+            Self::Conv { block, conv } => {
+                network.block(block).branch.get(usize::from(conv)).map_or(0, |conv| conv.macs())
+            }
+            Self::Shortcut { block } => projection(block, true),
+            Self::Join { operands: Operands::BranchOnly, .. } => 0,
+            Self::Join { block, .. } => projection(block, false),
+            Self::Head => network.layers().last().map_or(0, |layer| layer.macs),
+        }
+    }
+}
+
 /// What a join adds. The order of inputs is branch, then shortcut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operands {

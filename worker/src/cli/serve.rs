@@ -49,9 +49,9 @@ pub struct Args {
     /// Threads that libtorch computes with.
     #[arg(long, env = "WEIR_THREADS", value_name = "N", default_value = "1")]
     threads: NonZeroUsize,
-    /// How many times slower than this machine to compute, to stand for a smaller one in demonstrations.
-    #[arg(long, env = "WEIR_SLOWDOWN", value_name = "N", default_value_t = 1.0)]
-    slowdown: f64,
+    /// Multiply-accumulate operations per second to compute at most, to stand for a smaller machine in demonstrations.
+    #[arg(long, env = "WEIR_MACS_PER_SECOND", value_name = "N")]
+    macs_per_second: Option<f64>,
     /// How QUIC finds its rate: bbr keeps it on lossy links, cubic is the field's default.
     #[arg(long, env = "WEIR_CONGESTION", value_name = "NAME", default_value = "bbr")]
     congestion: Congestion,
@@ -130,7 +130,7 @@ impl Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     logging::start(args.log_format);
     threads::configure(args.threads)?;
-    pace::configure(args.slowdown)?;
+    args.macs_per_second.map_or(Ok(()), pace::configure)?;
     let identity = Identity::load(&args.certs)?;
     let threads = args.threads;
     let orchestrator = PeerName::new(Role::Orchestrator, &args.orchestrator_name)?;

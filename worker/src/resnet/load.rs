@@ -4,6 +4,7 @@
 use std::ops::Range;
 use tch::TchError;
 use weir_shared::arch::{LayerId, Network};
+use weir_shared::plan::Step;
 use weir_shared::plan::plan::BatchNorm;
 use weir_shared::weights::{Checkpoint, CheckpointError, LayerTensors};
 
@@ -16,6 +17,7 @@ use crate::weights::LibraryError;
 /// It can move to another thread, but be used by one at a time only, as libtorch's tensors are.
 #[derive(Debug)]
 pub struct StageNetwork {
+    network: Network,
     layers: Range<u16>,
     units: Vec<LayerUnit>,
 }
@@ -122,7 +124,7 @@ impl StageNetwork {
         };
         let stage = &network.layers()[usize::from(start)..usize::from(end)];
         let units = tch::no_grad(|| stage.iter().map(&mut make).collect::<Result<_, _>>())?;
-        Ok(Self { layers: start..end, units })
+        Ok(Self { network: network.clone(), layers: start..end, units })
     }
 
     /// The layers whose weights are held.
@@ -133,6 +135,11 @@ impl StageNetwork {
     /// Bytes of the weights held; fewer than in the checkpoint where normalisation is folded.
     pub fn weight_bytes(&self) -> u64 {
         self.units.iter().map(LayerUnit::bytes).sum()
+    }
+
+    /// Multiply-accumulate operations of a step for one image; zero for a layer of another network.
+    pub(super) fn macs(&self, step: &Step) -> u64 {
+        if step.layer.0 < self.network.layer_count() { step.op.macs(&self.network) } else { 0 }
     }
 
     pub(super) fn unit(&self, layer: LayerId) -> Option<&LayerUnit> {

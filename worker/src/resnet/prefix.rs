@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use tch::{TchError, Tensor};
-use weir_shared::arch::{LayerId, Network, Shape, ShortcutForm};
+use weir_shared::arch::{LayerId, Network, Shape};
 use weir_shared::plan::{ActiveSet, Dataflow, Encoding, Op, Step, Value};
 use weir_shared::wire::codec;
 
@@ -142,7 +142,7 @@ impl SharedProgram {
                     _ => node,
                 });
             }
-            let macs = macs(network, step.op);
+            let macs = step.op.macs(network);
             let before = self.nodes.len();
             last =
                 self.node(known, Identity::Step(step.op, inputs.clone()), Work::Step(step.clone()), inputs);
@@ -167,21 +167,6 @@ impl SharedProgram {
         self.nodes.push(Node { work, inputs, users: 0 });
         known.insert(identity, self.nodes.len() - 1);
         self.nodes.len() - 1
-    }
-}
-
-fn macs(network: &Network, op: Op) -> u64 {
-    let projection = |block, early: bool| {
-        let block = network.block(block);
-        let is_early = matches!(block.shortcut_form(), ShortcutForm::Shrunk(_));
-        block.projection().filter(|_| is_early == early).map_or(0, |conv| conv.macs())
-    };
-    match op {
-        Op::Stem => network.stem.macs(),
-        Op::Conv { block, conv } => network.block(block).branch[usize::from(conv)].macs(),
-        Op::Shortcut { block } => projection(block, true),
-        Op::Join { block, .. } => projection(block, false),
-        Op::Head => network.layers().last().map_or(0, |layer| layer.macs),
     }
 }
 

@@ -123,7 +123,7 @@ impl StageNetwork {
                 let (began, pace) = (Instant::now(), Pace::begin());
                 let made = self.step(step, batch, &mut values, &mut users)?;
                 values.insert(step.output, made);
-                pace.end();
+                pace.end(self.macs(step) * batch as u64);
                 observe(step, began);
             }
             let take = |value: &Value| {

@@ -25,8 +25,11 @@ const DURATION_MAX_SECONDS: f64 = 3600.0;
 /// More than this meets the limit of requests under way at the gateway.
 const RATE_MAX: f64 = 500.0;
 
-/// A worker slower than this computes no image before the deadline.
-const SLOWDOWN_MAX: f64 = 1000.0;
+/// A worker slower than this computes no image before the deadline, billions of multiply-accumulate operations per second.
+const GMACS_MIN: f64 = 0.001;
+
+/// No machine is faster, billions of multiply-accumulate operations per second.
+const GMACS_MAX: f64 = 1e6;
 
 /// Why a file is no scenario.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +103,7 @@ struct WorkerEntry {
     name: String,
     #[serde(default)]
     link: ConditionsEntry,
-    slowdown: Option<f64>,
+    gmacs_per_second: Option<f64>,
     threads: Option<u16>,
     nice: Option<u8>,
     memory_limit_mb: Option<u64>,
@@ -273,9 +276,11 @@ fn workers(entries: Vec<WorkerEntry>) -> Checked<Vec<WorkerSpec>> {
         if !(1..=64).contains(&threads) {
             return wrong(&at("threads"), "give 1 to 64");
         }
+        let speed =
+            entry.gmacs_per_second.map(|gmacs| between(&at("gmacs_per_second"), gmacs, GMACS_MIN, GMACS_MAX));
         workers.push(WorkerSpec {
             attachment: conditions(&at("link"), entry.link)?,
-            slowdown: between(&at("slowdown"), entry.slowdown.unwrap_or(1.0), 1.0, SLOWDOWN_MAX)?,
+            gmacs_per_second: speed.transpose()?,
             threads,
             nice,
             memory_limit_bytes: entry.memory_limit_mb.map(|mb| mb.saturating_mul(1_000_000)),
@@ -303,7 +308,9 @@ fn alone(named: Option<String>, workers: &[WorkerSpec]) -> Checked<String> {
         worker("alone", &name, &known)?;
         return Ok(name);
     }
-    let fastest = workers.iter().min_by(|a, b| a.slowdown.total_cmp(&b.slowdown));
+    let speed = |worker: &WorkerSpec| worker.gmacs_per_second.unwrap_or(f64::INFINITY);
+    // The first of equals.
+    let fastest = workers.iter().rev().max_by(|a, b| speed(a).total_cmp(&speed(b)));
     Ok(fastest.map(|worker| worker.name.clone()).unwrap_or_default())
 }
 

@@ -96,8 +96,8 @@ pub struct WorkerSpec {
     pub name: String,
     /// How it is attached; a link is as good as its worse end.
     pub attachment: NamedConditions,
-    /// How many times slower than this machine's core it computes; 1 is as fast.
-    pub slowdown: f64,
+    /// Billions of multiply-accumulate operations per second that it computes; `None` is as fast as this machine.
+    pub gmacs_per_second: Option<f64>,
     /// Compute threads.
     pub threads: u16,
     /// `nice` value of its process, 0 to 19.

@@ -18,7 +18,7 @@ link = "good-wifi"
 power = { idle_watts = 2.0, max_watts = 6.0, budget_watts = 4.0 }
 [[worker]]
 name = "router"
-slowdown = 4.0
+gmacs_per_second = 2.0
 memory_limit_mb = 600
 "#;
 
@@ -38,7 +38,10 @@ fn check(rest: &str, expect: &[&str]) {
 fn mistakes_are_named_by_their_field() {
     check("[[worker]]\nname = \"Camera\"", &["worker[2].name"]);
     check("[[worker]]\nname = \"camera\"", &["worker[2].name", "another peer"]);
-    check("[[worker]]\nname = \"attic\"\nslowdown = 0.5", &["worker[2].slowdown", "1 to 1000"]);
+    check(
+        "[[worker]]\nname = \"attic\"\ngmacs_per_second = 0",
+        &["worker[2].gmacs_per_second", "0.001 to 1000000"],
+    );
     check("[[worker]]\nname = \"attic\"\nlink = \"5g\"", &["worker[2].link", "good-wifi"]);
     check("[[worker]]\nname = \"attic\"\nmemory = 3", &["memory"]);
     check("[[event]]\nkind = \"kill\"\nworker = \"camera\"", &["event[0].at_seconds"]);

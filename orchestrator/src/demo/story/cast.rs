@@ -42,8 +42,8 @@ fn worker(spec: &WorkerSpec, kind: RunKind, folder: &Path) -> Result<WorkerStart
     let mut flags: Vec<String> = Vec::new();
     let mut push = |flag: &str, value: String| flags.extend([flag.to_owned(), value]);
     push("--threads", spec.threads.to_string());
-    if spec.slowdown > 1.0 {
-        push("--slowdown", spec.slowdown.to_string());
+    if let Some(gmacs) = spec.gmacs_per_second {
+        push("--macs-per-second", (gmacs * 1e9).to_string());
     }
     let power = &spec.power;
     push("--power-model", format!("idle={},max={}", power.idle_watts, power.max_watts));

@@ -64,8 +64,8 @@ pub struct WorkerReport {
     pub name: String,
     /// How it is attached.
     pub attachment: String,
-    /// How many times slower than a core of this machine.
-    pub slowdown: f64,
+    /// Billions of multiply-accumulate operations per second; as fast as this machine where absent.
+    pub gmacs_per_second: Option<f64>,
     /// What it may hold.
     pub memory_limit_bytes: Option<u64>,
     /// Its stated power, idle and at work, watts.
@@ -130,7 +130,7 @@ fn scenario_report(scenario: &Scenario) -> ScenarioReport {
     let worker = |worker: &crate::demo::scenario::WorkerSpec| WorkerReport {
         name: worker.name.clone(),
         attachment: worker.attachment.name.clone(),
-        slowdown: worker.slowdown,
+        gmacs_per_second: worker.gmacs_per_second,
         memory_limit_bytes: worker.memory_limit_bytes,
         power_watts: (worker.power.idle_watts, worker.power.max_watts),
         budget_watts: worker.power.budget_watts,

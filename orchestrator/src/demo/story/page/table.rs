@@ -160,13 +160,16 @@ pub fn targets(report: &StoryReport) -> String {
 pub fn details(report: &StoryReport) -> String {
     let scenario = &report.scenario;
     let worker = |worker: &crate::demo::story::report::WorkerReport| {
+        let speed = worker
+            .gmacs_per_second
+            .map_or_else(|| "this machine's".to_owned(), |gmacs| format!("{gmacs} GMAC/s"));
         let limit = worker.memory_limit_bytes.map_or_else(|| "none".to_owned(), bytes);
         let budget = worker.budget_watts.map_or_else(|| "none".to_owned(), |watts| format!("{watts} W"));
         cells(
             &worker.name,
             &[
                 worker.attachment.clone(),
-                format!("{}", worker.slowdown),
+                speed,
                 limit,
                 format!("{} to {} W", worker.power_watts.0, worker.power_watts.1),
                 budget,
@@ -175,9 +178,9 @@ pub fn details(report: &StoryReport) -> String {
     };
     let mut text = format!(
         "<details><summary>The cluster</summary><div class=\"wide\">{}</div><p class=\"note\">Scenario {}, seed {}, images of {}, \
-         {} alone; Weir {} on {} cores. How many times slower: than one core of this machine.</p></details>\n",
+         {} alone; Weir {} on {} cores.</p></details>\n",
         table(
-            &["<worker", "attached by", "times slower", "memory", "power", "budget"],
+            &["<worker", "attached by", "speed", "memory", "power", "budget"],
             scenario.workers.iter().map(worker)
         ),
         escape(&scenario.name),
