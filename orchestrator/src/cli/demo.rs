@@ -19,6 +19,7 @@ const CONCURRENCY_MAX: u64 = 64;
 const STORY: &str = include_str!("../../../scenarios/home.toml");
 const SWITCHES: &str = include_str!("../../../scenarios/switches.toml");
 const NOISE: &str = include_str!("../../../scenarios/rtt-noise.toml");
+const LOSS: &str = include_str!("../../../scenarios/bypass.toml");
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,7 @@ pub(super) struct Args {
     /// What happens, as a file (scenarios/README.md describes it); without one, a home where things go wrong.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["stream", "bench"])]
     scenario: Option<PathBuf>,
-    /// Play what the table of targets needs: the story, many plan switches, and noise.
+    /// Play what the table of targets needs: the story, many plan switches, noise, and a loss that survivors bypass.
     #[arg(long, conflicts_with = "stream")]
     bench: bool,
     /// The accuracy profile; without it, the one beside the checkpoint.
@@ -112,6 +113,7 @@ async fn play(args: Args) -> anyhow::Result<bool> {
         story: scenario,
         switches: extra(SWITCHES, "scenarios/switches.toml")?,
         noise: extra(NOISE, "scenarios/rtt-noise.toml")?,
+        loss: extra(LOSS, "scenarios/bypass.toml")?,
         weights: args.weights,
         profile: args.profile,
         data: args.data,

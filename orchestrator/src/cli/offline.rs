@@ -10,7 +10,9 @@ use crate::checker;
 use crate::demo::display::say;
 use crate::demo::table::{self, Align, bytes};
 use crate::planner::snapshot::{Placement, Snapshot, Terms};
-use crate::planner::{Effort, Evaluation, Policy, Solution, evaluate, pareto, solve};
+use crate::planner::{
+    Effort, Evaluation, Infeasible, Policy, Solution, evaluate, least_overrun, pareto, solve,
+};
 
 /// What to plan for, from files.
 #[derive(Debug, clap::Args)]
@@ -65,7 +67,14 @@ pub(super) fn run(args: &OfflineArgs, file: &Path) -> anyhow::Result<ExitCode> {
         print(args.json, &front, |front| front_lines(front, &network))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let solution = solve(&snapshot, &policy, &effort)?;
+    let solution = match solve(&snapshot, &policy, &effort) {
+        Err(limits @ Infeasible::Limits(_)) => {
+            let least =
+                least_overrun(&snapshot, &policy, &effort).map(|overrun| format!("; {}", overrun.advice()));
+            anyhow::bail!("{limits}{}", least.unwrap_or_default());
+        }
+        solved => solved?,
+    };
     checker::check(&snapshot, &policy, &solution).context("the planner's own plan does not hold")?;
     let evaluation = evaluate(&snapshot, &solution.placement)?;
     let now = snapshot.current.as_ref().and_then(|now| evaluate(&snapshot, now).ok()).map(|now| now.terms);

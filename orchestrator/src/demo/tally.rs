@@ -122,7 +122,8 @@ mod tests {
     fn reply(image: usize, logits: &[f32], attempts: u8) -> Reply {
         let plan = format!("1.{attempts}");
         let logits = logits.to_vec();
-        let answer = Answer { logits, plan, attempts, degraded: false, expected_accuracy: None };
+        let answer =
+            Answer { logits, plan, attempts, queue_ms: None, degraded: false, expected_accuracy: None };
         Reply { image, latency: Duration::from_millis(10), answer: Ok(answer) }
     }
 

@@ -34,7 +34,7 @@ pub use least::{Overrun, least_overrun};
 pub use pareto::pareto;
 pub use policy::{Bounds, Goal, Pins, Policy, PolicyError, References, Term, Weights};
 pub use solution::{Alternative, BINDING, Effort, Infeasible, Limit, Relaxation, Solution};
-pub use solve::solve;
+pub use solve::{solve, solve_within};
 pub use validate::{SnapshotError, WORKERS_MAX};
 
 #[cfg(test)]

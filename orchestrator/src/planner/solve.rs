@@ -27,8 +27,24 @@ pub fn solve(snapshot: &Snapshot, policy: &Policy, effort: &Effort) -> Result<So
     solve_or(snapshot, policy, effort, |instance, problem, models| explain(instance, problem, models, effort))
 }
 
+/// As [`solve`], without an explanation where there is no plan.
+///
+/// # Errors
+/// As [`solve`], but for limits that leave nothing.
+pub fn solve_within(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    effort: &Effort,
+) -> Result<Option<Solution>, Infeasible> {
+    match solve_or(snapshot, policy, effort, |_, _, _| Infeasible::Limits(Vec::new())) {
+        Ok(solution) => Ok(Some(solution)),
+        Err(Infeasible::Limits(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
 /// [`solve`]; `why` says what to answer where there is no plan.
-pub(super) fn solve_or(
+fn solve_or(
     snapshot: &Snapshot,
     policy: &Policy,
     effort: &Effort,

@@ -28,7 +28,7 @@ pub use bypass::bypass;
 pub use correction::Corrections;
 pub use decision::{Decision, Kind};
 pub use load::Load;
-pub use question::{Answer, Judged, Model, Question};
+pub use question::{Answer, Judged, Model, Question, Solved};
 pub use replanner::Replanner;
 pub use rules::{Bypass, Rules, RulesError};
 pub use trial::{Trial, Verdict, Window};

@@ -7,7 +7,7 @@ use super::rules::Rules;
 use crate::checker::check;
 use crate::planner::snapshot::{Placement, Snapshot, Terms};
 use crate::planner::{
-    Effort, Evaluation, Goal, Infeasible, Policy, Solution, Term, evaluate, least_overrun, solve,
+    Effort, Evaluation, Goal, Policy, Solution, Term, evaluate, least_overrun, solve, solve_within,
 };
 
 /// The search is bounded by counting, so that the same snapshot gives the same plan; a proven per cent is enough where
@@ -35,15 +35,18 @@ pub fn read(text: &str) -> Result<(Rules, PlannerModel), String> {
 
 impl Model for PlannerModel {
     fn solve(&self, snapshot: &Snapshot) -> Result<Solved, String> {
-        match solve(snapshot, &self.policy, &EFFORT) {
-            Ok(solution) => self.solved(snapshot, (snapshot, &self.policy), solution, None),
-            Err(limits @ Infeasible::Limits(_)) => {
-                let unmet = weir_shared::chain(&limits);
-                let overrun = least_overrun(snapshot, &self.policy, &EFFORT).map_err(|_| unmet.clone())?;
+        // Why there is none takes as long to find out as several plans: it is asked only where nothing helps.
+        match solve_within(snapshot, &self.policy, &EFFORT).map_err(|error| weir_shared::chain(&error))? {
+            Some(solution) => self.solved(snapshot, (snapshot, &self.policy), solution, None),
+            None => {
+                let Ok(overrun) = least_overrun(snapshot, &self.policy, &EFFORT) else {
+                    let why = solve(snapshot, &self.policy, &EFFORT).err();
+                    return Err(why.map_or_else(String::new, |why| weir_shared::chain(&why)));
+                };
                 let kept = (&overrun.snapshot, &overrun.policy);
-                self.solved(snapshot, kept, overrun.solution, Some(unmet))
+                let unmet = format!("no plan meets every limit; {}", overrun.advice());
+                self.solved(snapshot, kept, overrun.solution.clone(), Some(unmet))
             }
-            Err(error) => Err(weir_shared::chain(&error)),
         }
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use weir_orchestrator::checker;
 use weir_orchestrator::planner::snapshot::Snapshot;
-use weir_orchestrator::planner::{Bounds, Effort, Infeasible, Limit, Policy, pareto, solve};
+use weir_orchestrator::planner::{Bounds, Effort, Infeasible, Limit, Policy, least_overrun, pareto, solve};
 use weir_shared::arch::Arch;
 
 use crate::instances::Recipe;
@@ -116,6 +116,44 @@ fn what_cannot_be_met_is_explained_and_the_advice_is_right() {
     solve(&snapshot, &policy.with_bounds(allowed).unwrap(), &Effort::default()).unwrap();
     let text = Infeasible::Limits(relaxations).to_string();
     assert!(text.contains("s of latency instead of 0.0001 s"), "{text}");
+}
+
+#[test]
+fn where_limits_leave_nothing_they_give_way_by_the_least() {
+    for seed in 0..6 {
+        let mut snapshot = drawn(seed, 4);
+        // Nobody may draw a tenth of a watt above idling, and an answer must come in no time.
+        snapshot
+            .workers
+            .iter_mut()
+            .for_each(|worker| worker.power_budget_watts = Some(worker.idle_watts + 0.1));
+        let bounds = Bounds { latency_seconds: Some(1e-3), ..Bounds::default() };
+        let policy = Policy::default().with_bounds(bounds).unwrap();
+        assert_eq!(objective(&snapshot, &policy), f64::INFINITY);
+        let overrun = least_overrun(&snapshot, &policy, &Effort::default()).unwrap();
+        checker::check(&overrun.snapshot, &overrun.policy, &overrun.solution).unwrap();
+        assert!(overrun.share > 0.0 && !overrun.relaxations.is_empty());
+        // Everything that is advised, taken together, makes room for the plan.
+        let mut bounds = bounds;
+        for relaxation in &overrun.relaxations {
+            let possible = relaxation.possible * 1.000_001;
+            match &relaxation.limit {
+                Limit::Latency => bounds.latency_seconds = Some(possible),
+                Limit::Power(name) => {
+                    let worker = snapshot.workers.iter_mut().find(|worker| worker.name == *name).unwrap();
+                    worker.power_budget_watts = Some(possible);
+                }
+                Limit::Throughput => {
+                    bounds.offered_load = false;
+                    bounds.throughput = Some(relaxation.possible * 0.999_999);
+                }
+                other => panic!("{other} was not asked for"),
+            }
+        }
+        let policy = policy.with_bounds(bounds).unwrap();
+        checker::check_placement(&snapshot, &policy, &overrun.solution.placement).unwrap();
+        assert!(overrun.advice().contains("s of latency instead of 0.0010 s"), "{}", overrun.advice());
+    }
 }
 
 #[test]

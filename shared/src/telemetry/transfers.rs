@@ -58,8 +58,9 @@ impl Transfers {
     pub fn begin(&mut self, now: Instant, bytes: u64, acked: u64) {
         self.outstanding += 1;
         match &mut self.busy {
-            Some(busy) => busy.bytes += bytes,
-            none => *none = Some(Busy { since: now, acked, bytes, first: true }),
+            Some(busy) if acked.saturating_sub(busy.acked) < busy.bytes => busy.bytes += bytes,
+            // Where all is acknowledged the link was idle, though nobody may have said so yet.
+            idle => *idle = Some(Busy { since: now, acked, bytes, first: true }),
         }
     }
 
@@ -200,6 +201,19 @@ mod tests {
         }
         let now = at + Duration::from_secs(2);
         assert!((rate(&transfers, now) - 1e5).abs() < 1e4, "{}", rate(&transfers, now));
+    }
+
+    #[test]
+    fn a_transfer_whose_end_is_never_told_does_not_make_idle_time_busy() {
+        let (mut transfers, start) = (Transfers::default(), Instant::now());
+        transfers.begin(start, 40, 0);
+        for i in 0..1000 {
+            let at = after(start, 100 * i);
+            transfers.begin(at, 40, 100 * (i + 1));
+            transfers.look(after(start, 100 * i + 50), RTT, 100 * (i + 2));
+            transfers.end(after(start, 100 * i + 60), RTT, |_| None);
+        }
+        assert!(transfers.reading(after(start, 100_000)).is_none());
     }
 
     #[test]

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 /// rest that falls behind a layer is missing where that layer is timed.
 const REST_MIN: Duration = Duration::from_micros(60);
 
-/// A step that took longer than stated is made up for in later steps, up to this.
-const LATE_MAX: Duration = Duration::from_millis(5);
+/// What the system lets a thread oversleep is made up for in later steps, up to this.
+const OVERSLEPT_MAX: Duration = Duration::from_millis(1);
 
 /// Multiply-accumulate operations per second; unset is as fast as this machine is.
 static PACE: OnceLock<f64> = OnceLock::new();
 
 thread_local! {
-    /// Rest that is still due; negative where the thread is late.
+    /// Rest that is still due; negative where the thread overslept.
     static DUE_SECONDS: Cell<f64> = const { Cell::new(0.0) };
 }
 
@@ -55,13 +55,16 @@ impl Pace {
     /// Ends it after `macs` operations, and rests until they have taken their time.
     pub fn end(self, macs: u64) {
         let Some((pace, began)) = self.0 else { return };
-        let due = DUE_SECONDS.get() + macs as f64 / pace - began.elapsed().as_secs_f64();
+        // A step that took longer than stated is not made up for: the machine was busy.
+        let rest = (macs as f64 / pace - began.elapsed().as_secs_f64()).max(0.0);
+        let due = DUE_SECONDS.get() + rest;
         if due < REST_MIN.as_secs_f64() {
-            return DUE_SECONDS.set(due.max(-LATE_MAX.as_secs_f64()));
+            return DUE_SECONDS.set(due);
         }
         let rested = Instant::now();
         std::thread::sleep(Duration::from_secs_f64(due));
-        DUE_SECONDS.set(due - rested.elapsed().as_secs_f64());
+        let overslept = rested.elapsed().as_secs_f64() - due;
+        DUE_SECONDS.set(-overslept.min(OVERSLEPT_MAX.as_secs_f64()));
     }
 }
 

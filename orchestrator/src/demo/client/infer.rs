@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use weir_shared::arch::Shape;
 
+use crate::gateway::oip::handlers::TIMING_HEADER;
 use crate::gateway::oip::request::{HEADER_LENGTH, RequestError};
 use crate::gateway::oip::tensor;
 
@@ -31,6 +32,8 @@ pub struct Answer {
     pub plan: String,
     /// How often it was sent into the pipeline, from 1.
     pub attempts: u8,
+    /// How long it waited at the gateway, milliseconds; none where the gateway does not say.
+    pub queue_ms: Option<f64>,
     /// Whether a part of the network was left out because a worker is lost.
     pub degraded: bool,
     /// The accuracy to expect of a degraded answer, where the gateway says so.
@@ -148,6 +151,7 @@ impl InferClient {
             logits: tensor::fp32_from_le(raw)?,
             plan: header(&headers, "weir-plan")?,
             attempts: header(&headers, "weir-attempts")?,
+            queue_ms: queue_ms(&header::<String>(&headers, TIMING_HEADER)?),
             degraded: told.parameters.degraded,
             expected_accuracy: told.parameters.expected_accuracy,
         })
@@ -157,6 +161,11 @@ impl InferClient {
 fn header<T: std::str::FromStr>(headers: &HeaderMap, name: &'static str) -> Result<T, InferError> {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.and_then(|text| text.parse().ok()).ok_or(InferError::Header { name })
+}
+
+/// Of `queue;dur=0.123, compute;dur=20.5`.
+fn queue_ms(timing: &str) -> Option<f64> {
+    timing.split(", ").find_map(|one| one.strip_prefix("queue;dur=")?.parse().ok())
 }
 
 /// The protocol's error bodies are `{"error": "..."}`.

@@ -34,6 +34,8 @@ pub struct Scenario {
     pub alone: String,
     /// The planner's policy, as its own file has it; empty for the default.
     pub policy: toml::Table,
+    /// The plan of the adaptive run to begin with, as a plan file has it; none leaves it to the planner.
+    pub plan: Option<toml::Table>,
     /// What is asked.
     pub load: Load,
     /// Who is there.

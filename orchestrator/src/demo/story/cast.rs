@@ -110,6 +110,9 @@ pub fn orchestrator(
             push("--plan", &write("plan.toml", format!("workers = [{:?}]\n", scenario.alone))?);
         }
         (RunKind::Adaptive | RunKind::Static, _) => {
+            if let Some(plan) = &scenario.plan {
+                push("--plan", &write("plan.toml", plan.to_string())?);
+            }
             // An empty policy is the default one.
             push("--policy", &write("policy.toml", scenario.policy.to_string())?);
             if let Some(profile) = profile {

@@ -20,8 +20,8 @@ pub struct Told {
     pub plan: Option<String>,
     /// What the planner predicts for that plan.
     pub predicted_latency_ms: Option<f64>,
-    /// From the decision to the plan in effect.
-    pub committed_after_ms: Option<f64>,
+    /// When the plan was in effect, in milliseconds since 1970.
+    pub committed_unix_ms: Option<u64>,
     /// How its trial ended.
     pub trial: Option<String>,
 }
@@ -33,6 +33,7 @@ const SHIFTS: usize = 2;
 pub fn told(event: &Value) -> Told {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_f64);
+    let whole = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
     let kind = text("/decision/kind").unwrap_or_default();
     let because = text("/decision/because").unwrap_or_default();
     let shifts = event.pointer("/decision/shifted").and_then(Value::as_array);
@@ -48,7 +49,7 @@ pub fn told(event: &Value) -> Told {
         reason,
         plan: text("/plan"),
         predicted_latency_ms: number("/decision/predicted/latency_seconds").map(|seconds| seconds * 1e3),
-        committed_after_ms: number("/committed_after_ms"),
+        committed_unix_ms: whole("/unix_ms").zip(whole("/committed_after_ms")).map(|(at, after)| at + after),
         trial: text("/trial"),
     }
 }
@@ -91,8 +92,8 @@ mod tests {
         let told = told(&event);
         assert_eq!(told.reason, "worker lost: attic is gone (goodput in bytes/s of a -> b 5.8e6 to nothing)");
         assert_eq!(
-            (told.number, told.committed_after_ms, told.plan.as_deref()),
-            (Some(4), Some(12.0), Some("7.3"))
+            (told.number, told.committed_unix_ms, told.plan.as_deref()),
+            (Some(4), Some(13), Some("7.3"))
         );
         let decisions = [DecisionRecord { at_seconds: 0.0, event }];
         assert_eq!(predicted_latency_ms(&decisions, "7.3"), Some(50.0));

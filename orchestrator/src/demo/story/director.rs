@@ -10,6 +10,8 @@ use serde_json::Value;
 use tokio::time::sleep_until;
 
 use super::cast::{self, CastError};
+use crate::clock::unix_millis;
+
 use super::recording::StepRecord;
 use crate::demo::client::{AdminClient, AdminError};
 use crate::demo::cluster::{ClusterError, ClusterSpec};
@@ -75,11 +77,11 @@ pub async fn direct(
                 }
                 Step::Event(event) => {
                     // Before it is done: what follows from it is measured from its beginning.
-                    let at_seconds = start.elapsed().as_secs_f64();
+                    let (at_seconds, unix_ms) = (start.elapsed().as_secs_f64(), unix_millis());
                     act(stage, processes, &event).await?;
                     let (kind, detail) = (kind(&event.action).to_owned(), event.action.describe());
                     let worker = event.action.worker().map(str::to_owned);
-                    tell(StepRecord { at_seconds, kind, worker, title: event.title, detail });
+                    tell(StepRecord { at_seconds, unix_ms, kind, worker, title: event.title, detail });
                 }
             }
         }

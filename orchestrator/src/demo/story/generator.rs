@@ -72,7 +72,16 @@ async fn one(
 }
 
 fn record(answer: Answer, label: i64) -> AnswerRecord {
-    let Answer { logits, plan, attempts, degraded, expected_accuracy } = answer;
+    let Answer { logits, plan, attempts, queue_ms, degraded, expected_accuracy } = answer;
     let correct = !logits.is_empty() && most_likely(&logits) == label;
-    AnswerRecord { plan, attempts, degraded, expected_accuracy, correct, verdict: Verdict::Unchecked, logits }
+    AnswerRecord {
+        plan,
+        attempts,
+        queue_ms,
+        degraded,
+        expected_accuracy,
+        correct,
+        verdict: Verdict::Unchecked,
+        logits,
+    }
 }

@@ -136,8 +136,13 @@ pub fn figures(run: &RunRecording, basis: &Basis) -> Figures {
         answers.iter().map(|(request, _)| Duration::from_secs_f64(request.latency_ms / 1e3)).collect();
     let answered = answers.len();
     let each = |total: f64| total / answered.max(1) as f64;
-    let last = run.samples.last().cloned().unwrap_or_default();
-    let (bytes, joules) = (shared_bytes(&last), active_joules(&last, basis));
+    // What was counted before the first request, warming up, is not the run's.
+    let counted = |count: &dyn Fn(&Sample) -> f64| {
+        let ends = run.samples.first().zip(run.samples.last());
+        ends.map_or(0.0, |(first, last)| (count(last) - count(first)).max(0.0))
+    };
+    let bytes = counted(&shared_bytes);
+    let joules = counted(&|sample| active_joules(sample, basis));
     let felt = |request: &RequestRecord| match request.answer() {
         Some(_) => request.latency_ms,
         None => request.latency_ms.max(basis.deadline_ms),
@@ -289,6 +294,7 @@ pub(super) mod tests {
                 Outcome::Answered(AnswerRecord {
                     plan: if index < 50 { "1.1" } else { "1.2" }.to_owned(),
                     attempts: 1,
+                    queue_ms: Some(if index == 50 { 0.4 } else { 0.1 }),
                     degraded: index == 50,
                     expected_accuracy: None,
                     correct: index.is_multiple_of(2),
@@ -341,6 +347,7 @@ pub(super) mod tests {
         };
         let step = super::super::recording::StepRecord {
             at_seconds: 4.5,
+            unix_ms: 1_000_000,
             kind: "kill".to_owned(),
             worker: Some("camera".to_owned()),
             title: "camera dies".to_owned(),
@@ -355,7 +362,6 @@ pub(super) mod tests {
             samples: (0..=41).map(sample).collect(),
             decisions: Vec::new(),
             counters: BTreeMap::new(),
-            admission: None,
             problems: Vec::new(),
         };
         let power = Power { idle_watts: 2.0, max_watts: 6.0, joules_per_byte: 1e-6, budget_watts: None };

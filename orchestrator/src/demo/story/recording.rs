@@ -29,19 +29,8 @@ pub struct RunRecording {
     pub decisions: Vec<DecisionRecord>,
     /// Counters of the orchestrator at the end, by series name without labels, summed.
     pub counters: BTreeMap<String, f64>,
-    /// Whether requests were admitted, asked at short distances; absent where nobody asked.
-    pub admission: Option<AdmissionRecord>,
     /// What went wrong with processes; empty when all is well.
     pub problems: Vec<String>,
-}
-
-/// Whether requests were admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct AdmissionRecord {
-    /// How often it was asked.
-    pub asked: usize,
-    /// The longest time between two answers that said yes with one between them that said no.
-    pub longest_closed_ms: f64,
 }
 
 /// One request.
@@ -74,6 +63,9 @@ pub struct AnswerRecord {
     pub plan: String,
     /// How often it was sent into the pipeline.
     pub attempts: u8,
+    /// How long it waited at the gateway, milliseconds.
+    #[serde(default)]
+    pub queue_ms: Option<f64>,
     /// Whether it was marked as degraded.
     pub degraded: bool,
     /// The accuracy that the answer itself says to expect.
@@ -116,6 +108,9 @@ pub struct PlanRecord {
 pub struct StepRecord {
     /// When.
     pub at_seconds: f64,
+    /// The same in milliseconds since 1970, as events of the supervisor have it.
+    #[serde(default)]
+    pub unix_ms: u64,
     /// What kind, as the scenario file calls it.
     pub kind: String,
     /// Whom it befell; absent where it befell all.

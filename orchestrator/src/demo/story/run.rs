@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
@@ -22,7 +22,7 @@ use super::recording::{DecisionRecord, PlanRecord, RunRecording};
 use super::report::StoryReport;
 use super::targets::Runs;
 use super::watcher::{Seen, watch};
-use super::{admission, narrate, page};
+use super::{narrate, page};
 use crate::admin::views::PlanDocument;
 use crate::demo::client::{AdminClient, InferClient};
 use crate::demo::cluster::ClusterSpec;
@@ -33,7 +33,7 @@ use crate::demo::oracle::{Oracle, Question, most_likely};
 use crate::demo::run::{DemoError, Keys, Running, interrupted, prepare};
 use crate::demo::scenario::arrivals::{Arrival, arrivals};
 use crate::demo::scenario::timeline::initial_links;
-use crate::demo::scenario::{Action, Arrivals, Load, RunKind, Scenario};
+use crate::demo::scenario::{Arrivals, Load, RunKind, Scenario};
 use crate::demo::table::percent;
 use crate::demo::topology::LinkPlan;
 use crate::demo::wiring::Wiring;
@@ -59,6 +59,8 @@ pub struct StoryConfig {
     pub switches: Option<Scenario>,
     /// Noise alone.
     pub noise: Option<Scenario>,
+    /// The loss of a worker whose blocks can be skipped.
+    pub loss: Option<Scenario>,
     /// The checkpoint; without one, the one in `models/`.
     pub weights: Option<PathBuf>,
     /// The accuracy profile; without one, the one beside the checkpoint, if there is one.
@@ -110,7 +112,7 @@ pub async fn run(config: &StoryConfig) -> Result<StoryReport, DemoError> {
 async fn play_all(config: &StoryConfig, running: &mut Running) -> Result<StoryReport, DemoError> {
     let (story, mut runs) = play(config, &config.story, running).await?;
     let mut extra = Vec::new();
-    for scenario in [&config.switches, &config.noise] {
+    for scenario in [&config.switches, &config.noise, &config.loss] {
         extra.push(match scenario {
             Some(scenario) => {
                 let (prepared, mut runs) = play(config, scenario, running).await?;
@@ -119,19 +121,22 @@ async fn play_all(config: &StoryConfig, running: &mut Running) -> Result<StoryRe
             None => None,
         });
     }
+    let loss = extra.pop().flatten();
     let noise = extra.pop().flatten();
     let switches = extra.pop().flatten();
-    crate::demo::report::save(&runs, &config.out.join("recording.json"))?;
+    let others = || [&switches, &noise, &loss].into_iter().flatten().map(|(_, run)| run);
+    let all: Vec<&RunRecording> = runs.iter().chain(others()).collect();
+    crate::demo::report::save(&all, &config.out.join("recording.json"))?;
     // What went wrong beside the story fails the whole.
-    let others = [&switches, &noise].into_iter().flatten().flat_map(|(_, run)| run.problems.clone());
-    let others: Vec<_> = others.collect();
+    let problems: Vec<_> = others().flat_map(|run| run.problems.clone()).collect();
     if let Some(first) = runs.first_mut() {
-        first.problems.extend(others);
+        first.problems.extend(problems);
     }
     let all = Runs {
         story: &runs,
         switches: switches.as_ref().map(|(basis, run)| (run, basis)),
         noise: noise.as_ref().map(|(_, run)| run),
+        loss: loss.as_ref().map(|(_, run)| run),
     };
     Ok(StoryReport::new(&config.story, &story.basis, all))
 }
@@ -307,11 +312,6 @@ impl OneRun<'_> {
         let watching = tokio::spawn(watch(stage.admin.clone(), start, hurry.clone(), seen));
         // The task must end when we leave, also by an error.
         let _watching = AbortOnDrop(watching);
-        // Only where plans are switched on purpose: elsewhere admission closes when a worker dies.
-        let switches = self.scenario.events.iter().any(|event| matches!(event.action, Action::Policy(_)));
-        let admission = switches.then(admission::Shared::default);
-        let probing = admission.clone().map(|seen| tokio::spawn(admission::probe(stage.admin.clone(), seen)));
-        let _probing = probing.map(AbortOnDrop);
         let log = RefCell::new(Log::default());
         let see = |sight: Seen| log.borrow_mut().see(sight, basis);
         let direct = async {
@@ -352,7 +352,6 @@ impl OneRun<'_> {
             samples,
             decisions,
             counters,
-            admission: admission.map(|seen| *seen.lock().unwrap_or_else(PoisonError::into_inner)),
             problems: Vec::new(),
         })
     }

@@ -17,6 +17,8 @@ pub const PLAN_HEADER: &str = "weir-plan";
 
 /// How often a request was sent into the pipeline.
 pub const ATTEMPTS_HEADER: &str = "weir-attempts";
+/// Milliseconds that a request waited at the gateway, and that the last attempt took behind it (W3C Server Timing).
+pub const TIMING_HEADER: &str = "server-timing";
 
 /// Set to `true` where survivors answered in a dead worker's place.
 pub const DEGRADED_HEADER: &str = "weir-degraded";
@@ -108,6 +110,9 @@ pub(super) async fn infer(request: HttpRequest, payload: Payload, backend: Backe
     let mut reply = HttpResponse::Ok();
     reply.insert_header((PLAN_HEADER, done.plan.to_string()));
     reply.insert_header((ATTEMPTS_HEADER, done.attempts.to_string()));
+    let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+    let timing = format!("queue;dur={:.3}, compute;dur={:.3}", ms(done.queue), ms(done.compute));
+    reply.insert_header((TIMING_HEADER, timing));
     if let Some(degraded) = done.degraded {
         reply.insert_header((DEGRADED_HEADER, "true"));
         if let Some(accuracy) = degraded.expected_accuracy {
