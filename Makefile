@@ -13,7 +13,7 @@ export RUST_TEST_THREADS
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test test-planner-wide bench-planner bench-adaptive check clean train-smoke models
+.PHONY: help setup build demo test test-dashboards test-planner-wide bench-planner bench-adaptive check clean train-smoke models
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ bench-adaptive: build ## play the scenarios of the table of targets, print it (D
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); \
 	WEIR_TEST_PYTHON=$$python WEIR_TEST_PROMETHEUS=$$prometheus cargo test --workspace --release $(TEST_ARGS)
+	test -n "$(TEST_ARGS)" || $(MAKE) test-dashboards
+
+test-dashboards: build ## dashboards and rules against Prometheus and a small cluster (a part of make test)
+	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); cd dashboards/tests; \
+	WEIR_TEST_PROMETHEUS=$$prometheus $$python -m unittest
 
 train-smoke: setup ## train for a minute, kill and resume, reach an accuracy (a part of make test)
 	cargo test --release -p weir-worker --test train_smoke -- --nocapture
