@@ -36,7 +36,9 @@ def main():
     if sys.argv[1:] == ["--check"]:
         names = [str(path.relative_to(HERE)) for path in stale()]
         if names:
-            sys.exit(f"not what source/ gives: {', '.join(names)}; run dashboards/generate.py, and remove what it does not write")
+            sys.exit(
+                f"not what source/ gives: {', '.join(names)}; run dashboards/generate.py, and remove what it leaves"
+            )
     elif sys.argv[1:]:
         sys.exit(__doc__)
     else:

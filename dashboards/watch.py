@@ -4,8 +4,8 @@
   dashboards/watch.py               start a small cluster under load (after `make build`), and watch that
   dashboards/watch.py target/demo   watch what `make demo` plays: start this first, then the demo
 
-Weir's processes log where they answer `/metrics`. This reads it from the logs in the folder and keeps the list of those that
-answer in target/dashboards/targets.json, which provisioning/prometheus.yaml reads.
+Weir's processes log where they answer `/metrics`. This reads it from the logs in the folder and keeps the list of those
+that answer in target/dashboards/targets.json, which provisioning/prometheus.yaml reads.
 """
 
 import json

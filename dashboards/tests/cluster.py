@@ -1,7 +1,7 @@
 """A small cluster that serves under load, and a real Prometheus that scrapes it.
 
-Three workers with a power budget and a battery, which is being drained, share ResNet-20 on this machine. Everything here ends
-with its `with` block.
+Three workers with a power budget and a battery, which is being drained, share ResNet-20 on this machine. Everything
+here ends with its `with` block.
 """
 
 import json
@@ -24,7 +24,9 @@ WORKERS = ["camera", "router", "attic"]
 PLAN = 'workers = ["camera", "router", "attic"]\ncuts = ["layer1.1.conv2", "layer2.1.conv1"]\n'
 POLICY = 'minimise = "latency"\n[replan]\nmargin = 10.0\n'
 # Other connections on the same partition: a re-plan that moves no weights.
-OTHER_POLICY = POLICY.replace("margin", "move_margin") + '[pins]\noff = ["F:layer1.2"]\n[bounds]\naccuracy_loss_points = 5.0\n'
+OTHER_POLICY = (
+    POLICY.replace("margin", "move_margin") + '[pins]\noff = ["F:layer1.2"]\n[bounds]\naccuracy_loss_points = 5.0\n'
+)
 
 # A laptop's battery as the system shows it in files: 40 Wh when full, 22 Wh in the beginning.
 BATTERY = ROOT / "worker/tests/fixtures/sysfs/laptop/class/power_supply/BAT0"
@@ -94,8 +96,10 @@ class Processes:
 
     def logs(self):
         """The end of every log, for a test that failed."""
-        tails = (f"-- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-                 for log in sorted(self.folder.glob("*.log")))
+        tails = (
+            f"-- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            for log in sorted(self.folder.glob("*.log"))
+        )
         return "\n".join(tails)
 
 
@@ -125,8 +129,9 @@ class Cluster:
         self.processes.stop()
 
     def targets(self):
-        """Where Prometheus scrapes."""
-        return [f"127.0.0.1:{port}" for port in [self.admin, *self.admins.values()]]
+        """Where Prometheus scrapes: two jobs, as on Kubernetes."""
+        workers = [f"127.0.0.1:{port}" for port in self.admins.values()]
+        return {"weir-orchestrator": [f"127.0.0.1:{self.admin}"], "weir-worker": workers}
 
     def admin_api(self, path, body=None, method=None):
         return call(f"http://127.0.0.1:{self.admin}{path}", body, method, "application/toml")
@@ -153,26 +158,59 @@ class Cluster:
         certs = self.folder / "certs"
         weir, orchestrator, worker = (self.binaries / name for name in ["weir", "weir-orchestrator", "weir-worker"])
         names = [part for name in WORKERS for part in ("--worker", name)]
-        subprocess.run([weir, "certs", "--out", certs, "--orchestrator", "main", *names], check=True, capture_output=True)
+        subprocess.run(
+            [weir, "certs", "--out", certs, "--orchestrator", "main", *names], check=True, capture_output=True
+        )
         (self.folder / "plan.toml").write_text(PLAN)
         (self.folder / "policy.toml").write_text(POLICY)
         here = "127.0.0.1:"
         self.processes.start(
-            "orchestrator", orchestrator, "--certs", certs / "orchestrator/main", "--arch", "resnet20",
-            "--weights", MODEL, "--profile", PROFILE, "--workers", len(WORKERS),
-            "--plan", "plan.toml", "--policy", "policy.toml",
-            "--listen", f"{here}{self.quic}", "--http", f"{here}{self.http}", "--admin", f"{here}{self.admin}",
-        )  # fmt: skip
+            "orchestrator",
+            orchestrator,
+            "--certs",
+            certs / "orchestrator/main",
+            "--arch",
+            "resnet20",
+            "--weights",
+            MODEL,
+            "--profile",
+            PROFILE,
+            "--workers",
+            len(WORKERS),
+            "--plan",
+            "plan.toml",
+            "--policy",
+            "policy.toml",
+            "--listen",
+            f"{here}{self.quic}",
+            "--http",
+            f"{here}{self.http}",
+            "--admin",
+            f"{here}{self.admin}",
+        )
         for name, admin in self.admins.items():
             # Without whole percents its charge is energy_now of energy_full, which falls every second.
             battery = self._sysfs(name) / "class/power_supply/BAT0"
             shutil.copytree(BATTERY, battery, ignore=shutil.ignore_patterns("capacity"))
             self.processes.start(
-                name, worker, "serve", "--certs", certs / "worker" / name, "--weights", MODEL,
-                "--sysfs-root", self._sysfs(name), "--power-budget-watts", BUDGET_WATTS,
-                "--orchestrator", f"{here}{self.quic}",
-                "--listen", f"{here}{free_port()}", "--admin", f"{here}{admin}",
-            )  # fmt: skip
+                name,
+                worker,
+                "serve",
+                "--certs",
+                certs / "worker" / name,
+                "--weights",
+                MODEL,
+                "--sysfs-root",
+                self._sysfs(name),
+                "--power-budget-watts",
+                BUDGET_WATTS,
+                "--orchestrator",
+                f"{here}{self.quic}",
+                "--listen",
+                f"{here}{free_port()}",
+                "--admin",
+                f"{here}{admin}",
+            )
         until("a plan", lambda: self._epoch() > 0)
 
     def _send(self):
@@ -196,9 +234,12 @@ class Prometheus:
     def __enter__(self):
         self._configure()
         self.processes.start(
-            "prometheus", self.tools / "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data",
+            "prometheus",
+            self.tools / "prometheus",
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
             f"--web.listen-address={self.url.removeprefix('http://')}",
-        )  # fmt: skip
+        )
         try:
             until("Prometheus is ready", lambda: call(f"{self.url}/-/ready"))
         except BaseException:
@@ -213,7 +254,10 @@ class Prometheus:
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(path) for path in self.rules],
-            "scrape_configs": [{"job_name": "weir", "static_configs": [{"targets": self.targets}]}],
+            "scrape_configs": [
+                {"job_name": job, "static_configs": [{"targets": targets, "labels": {"namespace": "edge"}}]}
+                for job, targets in self.targets.items()
+            ],
         }
         # JSON is YAML.
         (self.folder / "prometheus.yml").write_text(json.dumps(config))
@@ -254,5 +298,7 @@ def binaries():
 def tools():
     """Folder of prometheus and promtool."""
     folder = os.environ.get("WEIR_TEST_PROMETHEUS")
-    assert folder, "WEIR_TEST_PROMETHEUS is not set: run `make test-dashboards`, or set it to what scripts/setup-prometheus.sh prints"
+    assert folder, (
+        "WEIR_TEST_PROMETHEUS is not set: run `make test-dashboards`, or set it to scripts/setup-prometheus.sh's output"
+    )
     return Path(folder)

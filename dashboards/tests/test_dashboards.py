@@ -27,7 +27,7 @@ def lost(before, after, path=""):
         for key, value in before.items():
             yield from lost(value, after[key], f"{path}.{key}") if key in after else [f"{path}.{key}"]
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for i, (one, other) in enumerate(zip(before, after)):
+        for i, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from lost(one, other, f"{path}[{i}]")
     elif before != after:
         yield f"{path}: {before!r} became {after!r}"
@@ -36,6 +36,10 @@ def lost(before, after, path=""):
 def links(dashboard):
     """Addresses that a click leads to."""
     return re.findall(r'"url": "(/[^"]*)"', json.dumps(dashboard))
+
+
+def panel_legends(panel):
+    return [target["legendFormat"] for target in panel["targets"]]
 
 
 class EveryDashboard(unittest.TestCase):
@@ -107,7 +111,11 @@ class EveryDashboard(unittest.TestCase):
             taken = set()
             for panel in dashboard["panels"]:
                 place = panel["gridPos"]
-                cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+                cells = {
+                    (x, y)
+                    for x in range(place["x"], place["x"] + place["w"])
+                    for y in range(place["y"], place["y"] + place["h"])
+                }
                 self.assertEqual(set(), cells & taken, panel["title"])
                 taken |= cells
             width, height = (max(cell[i] for cell in taken) + 1 for i in (0, 1))
@@ -126,6 +134,8 @@ class EveryDashboard(unittest.TestCase):
             self.assertTrue(panel["description"].endswith("."), "the description is a sentence")
             self.assertIn(defaults["unit"], UNITS)
             self.assertTrue(defaults["noValue"], "says why there may be nothing to see")
+            for text in [panel["title"], panel["description"], defaults["noValue"], *panel_legends(panel)]:
+                self.assertEqual(" ".join(text.split()), text)
             self.assertEqual(None, defaults["thresholds"]["steps"][0]["value"])
 
         self.each_panel(check)
@@ -176,8 +186,12 @@ class EveryQuery(unittest.TestCase):
 
     def test_every_metric_is_shown_or_there_is_a_reason(self):
         texts = [expr for dashboard in dashboards().values() for _, expr in expressions(dashboard)] + [rules_text()]
-        queries = [query["query"]["query"] for dashboard in dashboards().values()
-                   for query in dashboard["templating"]["list"] if query["type"] == "query"]  # fmt: skip
+        queries = [
+            query["query"]["query"]
+            for dashboard in dashboards().values()
+            for query in dashboard["templating"]["list"]
+            if query["type"] == "query"
+        ]
         used = {name for text in texts + queries for name, _ in SELECTOR.findall(text)}
         shown = {re.sub("_(bucket|sum|count)$", "", name) for name in used}
         wanted = {re.sub("_(bucket|sum|count)$", "", name) for name in metrics()}

@@ -5,8 +5,22 @@ import subprocess
 import unittest
 
 from cluster import tools
-from files import (DASHBOARDS, MATCHER, RULE_TESTS, RULES, RUNBOOK, SCRAPED, SELECTOR, alerts, dashboards, expressions,
-                   metrics, records, rules_text)  # fmt: skip
+from files import (
+    DASHBOARDS,
+    MATCHER,
+    RULE_TESTS,
+    RULES,
+    RUNBOOK,
+    SCRAPED,
+    SELECTOR,
+    alerts,
+    dashboards,
+    expressions,
+    metrics,
+    panels,
+    records,
+    rules_text,
+)
 
 
 class Rules(unittest.TestCase):
@@ -19,7 +33,9 @@ class Rules(unittest.TestCase):
         self.promtool("check", "rules", "--lint=all", "--lint-fatal", *RULES)
 
     def test_promtool_accepts_the_configuration(self):
-        self.assertIn("2 rule files found", self.promtool("check", "config", DASHBOARDS / "provisioning/prometheus.yaml"))
+        self.assertIn(
+            "2 rule files found", self.promtool("check", "config", DASHBOARDS / "provisioning/prometheus.yaml")
+        )
 
     def test_rule_tests_pass(self):
         self.promtool("test", "rules", *RULE_TESTS)
@@ -51,9 +67,21 @@ class Rules(unittest.TestCase):
                 for part in ["**Means.**", "**Look.**", "**Do.**"]:
                     self.assertIn(part, section)
 
+    def test_panels_that_texts_send_people_to_are_there(self):
+        titles = {panel["title"] for dashboard in dashboards().values() for panel in panels(dashboard)}
+        titles |= {dashboard["title"] for dashboard in dashboards().values()}
+        text = RUNBOOK.read_text() + re.sub(r"#.*|summary:.*", "", rules_text())
+        named = {" ".join(name.split()) for name in re.findall(r'"([A-Z][^"]+)"', text)}
+        self.assertGreater(len(named), 20)
+        self.assertEqual(set(), named - titles)
+        anchors = {heading.lower() for heading in re.findall(r"^### (\w+)$", RUNBOOK.read_text(), re.MULTILINE)}
+        self.assertEqual(set(), set(re.findall(r"\(#([^)]*)\)", RUNBOOK.read_text())) - anchors)
+
     def test_they_name_metrics_and_labels_that_there_are(self):
         known, recorded = metrics(), set(records())
-        lines = [line for line in rules_text().splitlines() if not line.strip().startswith(("#", "summary:", "description:"))]
+        lines = [
+            line for line in rules_text().splitlines() if not line.strip().startswith(("#", "summary:", "description:"))
+        ]
         for name, matchers in SELECTOR.findall("\n".join(lines)):
             with self.subTest(metric=name):
                 self.assertIn(name, known.keys() | recorded)
