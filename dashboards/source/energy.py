@@ -4,8 +4,8 @@ from board import WORKER, dashboard
 from panels import bars, good_above, good_below, row, series, stat, table
 
 CHOSEN = '{worker=~"$worker"}'
-NONE = "No worker has a session, or none is chosen."
-NO_BUDGET = "No worker has a power budget: it is read from powercap or stated by --power-budget-watts."
+NONE = "No worker, or none is chosen."
+NO_BUDGET = "No worker has a power budget."
 NO_BATTERY = "No worker has a battery."
 JOULES = f"sum by (worker) (rate(weir_worker_used_joules_total{CHOSEN}[$__rate_interval]))"
 ANSWERS = '(sum(rate(weir_requests_total{outcome="ok"}[$__rate_interval])) > 0)'
@@ -97,7 +97,7 @@ ROWS = [
     [
         series(
             "Power against budget",
-            "Above 1 a worker draws more than it may, and the plan will change.",
+            "Above 100 % a worker draws more than it may, and the plan will change.",
             "percentunit",
             {"{{worker}}": OF_BUDGET},
             line=1,
@@ -126,7 +126,7 @@ ROWS = [
         ),
         series(
             "Budgets",
-            "The most that each worker may draw on average.",
+            "The most that each worker may draw on average: read from powercap, or stated by --power-budget-watts.",
             "watt",
             {"{{worker}}": f"max by (worker) (weir_worker_power_budget_watts{CHOSEN})"},
             steps=True,

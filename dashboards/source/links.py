@@ -5,8 +5,8 @@ from panels import GREEN, RED, bars, good_above, good_below, row, series, stat, 
 
 CHOSEN = '{src=~"$src", dst=~"$dst"}'
 LINK = "{{src}} → {{dst}}"
-NONE = "No link is measured yet, or none is chosen."
-NO_GOODPUT = "No link's goodput was measured yet: links that carry little are probed every few seconds."
+NONE = "No link, or none is chosen."
+NO_GOODPUT = "No goodput is measured yet."
 
 
 def believed(name):
@@ -46,7 +46,7 @@ ROWS = [
         ),
         stat(
             "Least goodput",
-            "Useful bytes per second of the slowest chosen link, as plans reckon.",
+            "Useful bytes per second of the slowest chosen link, as plans reckon. Idle links are probed now and then.",
             "Bps",
             f"bottomk(1, {believed('goodput_bytes_per_second')})",
             legend=LINK,

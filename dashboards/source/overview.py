@@ -7,7 +7,7 @@ OUTCOMES = {"ok": GREEN, "overloaded": YELLOW, "unavailable": RED, "expired": "p
 QUANTILE = (
     'histogram_quantile({}, sum by (le) (rate(weir_request_duration_seconds_bucket{{outcome="ok"}}[$__rate_interval])))'
 )
-NO_PLAN = "No plan is committed yet: `weir status` says what is missing."
+NO_PLAN = "No plan yet: see `weir status`."
 
 ROWS = [
     row("The objective"),
@@ -54,7 +54,7 @@ ROWS = [
         stat(
             "p99 against the objective",
             """
-                1 means that the 99th percentile is just at the objective (`weir:objective:latency_seconds` in
+                100 % means that the 99th percentile is just at the objective (`weir:objective:latency_seconds` in
                 recording.yaml); above that it is missed.
             """,
             "percentunit",
@@ -71,7 +71,7 @@ ROWS = [
             """,
             "percentunit",
             "min(weir_expected_accuracy_ratio > 0)",
-            none="Unknown: the orchestrator runs without --profile.",
+            none="Unknown without --profile.",
             decimals=1,
             opens=open_dashboard("planning", "What was chosen"),
         ),
@@ -122,7 +122,7 @@ ROWS = [
             "short",
             "sum(weir_workers_connected)",
             thresholds=good_above(1, 1),
-            none="Nothing is scraped: is the orchestrator a target of Prometheus?",
+            none="The orchestrator is not scraped.",
         ),
         stat(
             "Stages",

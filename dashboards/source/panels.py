@@ -7,8 +7,8 @@ Always true: a panel takes its data source from above the dashboard, and one wit
 from queries import DATASOURCE, scoped
 
 GREEN, YELLOW, RED, BLUE = "green", "orange", "red", "blue"
-IDLE = "No request in this time range, so there is nothing to measure."
-RULES = "Needs the rules of dashboards/prometheus in Prometheus, and requests."
+IDLE = "No request in this time range."
+RULES = "Needs the rules, and requests."
 
 
 def good_below(warn, bad):

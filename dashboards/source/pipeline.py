@@ -48,7 +48,7 @@ ROWS = [
             thresholds=good_below(0.7, 0.9),
             decimals=1,
             width=6,
-            none="No link's goodput was measured yet: links that carry little are probed every few seconds.",
+            none="No goodput is measured yet.",
             opens=open_dashboard("links", "This link", "src", "dst"),
         ),
         stat(

@@ -3,9 +3,9 @@
 from board import dashboard, open_dashboard, spans
 from panels import GREEN, RED, bars, good_below, heatmap, row, series, stat
 
-NO_PLAN = "No plan is committed yet: `weir status` says what is missing."
+NO_PLAN = "No plan yet: see `weir status`."
 NOT_STATED = "No plan was judged by the optimisation model (--planner balanced, or --plan alone)."
-BEFORE = "There is nothing to compare with: no requests now, or none so long ago."
+BEFORE = "Nothing to compare with."
 P50 = """
     histogram_quantile(0.5, sum by (le)
     (rate(weir_request_duration_seconds_bucket{{outcome="ok"}}[$__rate_interval]{})))
@@ -69,7 +69,7 @@ ROWS = [
             "percentunit",
             "min(weir_expected_accuracy_ratio > 0)",
             decimals=1,
-            none="Unknown: the orchestrator runs without --profile.",
+            none="Unknown without --profile.",
         ),
     ],
     row("What shifted"),
@@ -171,7 +171,7 @@ ROWS = [
             steps=True,
             limits=(None, 1),
             width=8,
-            none="Unknown: the orchestrator runs without --profile.",
+            none="Unknown without --profile.",
         ),
         series(
             "Stages over time",
@@ -227,7 +227,7 @@ ROWS = [
             "s",
             "histogram_quantile(0.95, sum by (le) (rate(weir_decision_seconds_bucket[$__range])))",
             thresholds=good_below(0.3, 1),
-            none="The planner was not asked in this time range: nothing shifted.",
+            none="The planner was not asked.",
             width=8,
         ),
     ],

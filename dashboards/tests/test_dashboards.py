@@ -136,6 +136,8 @@ class EveryDashboard(unittest.TestCase):
             self.assertTrue(defaults["noValue"], "says why there may be nothing to see")
             for text in [panel["title"], panel["description"], defaults["noValue"], *panel_legends(panel)]:
                 self.assertEqual(" ".join(text.split()), text)
+            if panel["type"] == "stat":
+                self.assertLessEqual(len(defaults["noValue"]), 40, "Grafana would write it too small to be read")
             self.assertEqual(None, defaults["thresholds"]["steps"][0]["value"])
 
         self.each_panel(check)
