@@ -1,0 +1,59 @@
+{{/* What the pods of both processes have in common, of a list (root, the process's values). */}}
+{{- define "weir.pod" -}}
+{{- $root := index . 0 -}}
+{{- $own := index . 1 -}}
+serviceAccountName: {{ include "weir.serviceAccount" $root }}
+# Weir asks Kubernetes nothing.
+automountServiceAccountToken: false
+# Variables like WEIR_ADMIN_PORT, made of the names of Services, could be taken for settings.
+enableServiceLinks: false
+{{- with $root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+terminationGracePeriodSeconds: {{ $own.terminationGracePeriodSeconds }}
+securityContext:
+  {{- toYaml $root.Values.security.pod | nindent 2 }}
+{{- with $own.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "weir.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "weir.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Which pod this is, for the arguments. */}}
+{{- define "weir.env" -}}
+- name: POD_NAME
+  valueFrom: { fieldRef: { fieldPath: metadata.name } }
+- name: POD_IP
+  valueFrom: { fieldRef: { fieldPath: status.podIP } }
+- name: NODE_NAME
+  valueFrom: { fieldRef: { fieldPath: spec.nodeName } }
+{{- end -}}
+
+{{/* Probes by HTTP, of a probe's values: those of Kubernetes for period, timeout and thresholds. */}}
+{{- define "weir.probes" -}}
+startupProbe:
+  httpGet: { path: /livez, port: admin }
+  {{- toYaml .startup | nindent 2 }}
+livenessProbe:
+  httpGet: { path: /livez, port: admin }
+  {{- toYaml .liveness | nindent 2 }}
+readinessProbe:
+  httpGet: { path: /readyz, port: admin }
+  {{- toYaml .readiness | nindent 2 }}
+{{- end -}}

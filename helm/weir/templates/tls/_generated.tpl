@@ -1,0 +1,67 @@
+{{/*
+Certificates made by Helm, and kept: what a Secret holds already is written again as it is, so an upgrade changes no key. A
+certificate is made anew when it is older than renewAfterDays, when `rotation` says another word than it was made with, or when
+its authority is not the one at hand.
+
+Templates call genSignedCert anew each time they are rendered, so all of it is made once and remembered in .Values: the Secrets
+and the pods' annotations must speak of the same certificates.
+
+Result, as YAML: `authority` (crt, key), and `peers` by the name of the Secret (crt, key, issued, rotation).
+*/}}
+{{- define "weir.generated" -}}
+{{- if not (hasKey .Values "generatedCertificates") -}}
+{{- $root := . -}}
+{{- $want := .Values.tls.generate -}}
+{{- $now := int64 (now | unixEpoch) -}}
+{{- $authorityName := printf "%s-authority" (include "weir.fullname" .) -}}
+{{- $found := (lookup "v1" "Secret" .Release.Namespace $authorityName).data | default dict -}}
+{{- $authority := dict -}}
+{{- if and (index $found "tls.crt") (index $found "tls.key") -}}
+{{- $authority = dict "crt" (index $found "tls.crt") "key" (index $found "tls.key") -}}
+{{- else -}}
+{{- $made := genCA (printf "%s private authority" (include "weir.fullname" .)) (int $want.authorityDays) -}}
+{{- $authority = dict "crt" ($made.Cert | b64enc) "key" ($made.Key | b64enc) -}}
+{{- end -}}
+{{- $issuer := buildCustomCert $authority.crt $authority.key -}}
+{{- $wanted := dict (include "weir.orchestrator.secret" .) (printf "%s.orchestrator.weir.internal" .Values.orchestrator.name) -}}
+{{- range include "weir.pools" . | fromJson -}}
+{{- $pool := . -}}
+{{- range $pool.names -}}
+{{- $_ := set $wanted (include "weir.worker.secret" (list $root $pool .)) (printf "%s.worker.weir.internal" .worker) -}}
+{{- end -}}
+{{- end -}}
+{{- $peers := dict -}}
+{{- range $secret, $name := $wanted -}}
+{{- $kept := lookup "v1" "Secret" $root.Release.Namespace $secret -}}
+{{- $data := $kept.data | default dict -}}
+{{- $notes := ($kept.metadata | default dict).annotations | default dict -}}
+{{- $issued := index $notes "weir.internal/issued-at" | default "0" | int64 -}}
+{{- $young := lt (sub $now $issued) (mul 86400 (int64 $want.renewAfterDays)) -}}
+{{- $whole := and (index $data "tls.crt") (index $data "tls.key") (eq (index $data "ca.crt" | default "") $authority.crt) -}}
+{{- $meant := and (eq (index $notes "weir.internal/rotation" | default "") $want.rotation) (eq (index $notes "weir.internal/peer" | default "") $name) -}}
+{{- if and $young $whole $meant -}}
+{{- $_ := set $peers $secret (dict "crt" (index $data "tls.crt") "key" (index $data "tls.key") "issued" (toString $issued) "peer" $name) -}}
+{{- else -}}
+{{- $label := first (splitList "." $name) -}}
+{{- $made := genSignedCert $label nil (list $name) (int $want.days) $issuer -}}
+{{- $_ := set $peers $secret (dict "crt" ($made.Cert | b64enc) "key" ($made.Key | b64enc) "issued" (toString $now) "peer" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .Values "generatedCertificates" (dict "authority" $authority "peers" $peers) -}}
+{{- end -}}
+{{- .Values.generatedCertificates | toJson -}}
+{{- end -}}
+
+{{/*
+When the oldest certificate among some Secrets was made, of a list (root, names of Secrets): changes when certificates are
+renewed, and not when a worker is added. As an annotation of pods it restarts those that would go on with the old one.
+*/}}
+{{- define "weir.generated.since" -}}
+{{- $peers := (include "weir.generated" (index . 0) | fromJson).peers -}}
+{{- $oldest := "" -}}
+{{- range index . 1 -}}
+{{- $issued := (index $peers .).issued -}}
+{{- if or (not $oldest) (lt (int64 $issued) (int64 $oldest)) -}}{{- $oldest = $issued -}}{{- end -}}
+{{- end -}}
+{{- $oldest -}}
+{{- end -}}
