@@ -13,7 +13,7 @@ export RUST_TEST_THREADS
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test test-dashboards test-planner-wide bench-planner bench-adaptive check clean train-smoke models
+.PHONY: help setup build demo test test-dashboards test-helm test-planner-wide bench-planner bench-adaptive check clean train-smoke models
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's
 test-dashboards: build ## dashboards and rules against Prometheus and a small cluster (a part of make test)
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); cd dashboards/tests; \
 	WEIR_TEST_PROMETHEUS=$$prometheus $$python -m unittest
+	$(MAKE) --no-print-directory test-helm
+
+test-helm: build ## the Helm chart, the images and their programs (a part of make test)
+	bin=$$(scripts/setup-helm.sh); cd helm/tests; "$$bin/python" -m unittest
 
 train-smoke: setup ## train for a minute, kill and resume, reach an accuracy (a part of make test)
 	cargo test --release -p weir-worker --test train_smoke -- --nocapture

@@ -1,5 +1,6 @@
 """What the chart's tests share: where things are, and how Helm is called."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -42,12 +43,16 @@ def helm(*arguments, environment=None, check=True):
     return done
 
 
-def render(*arguments, version=KUBERNETES[-1], check=True):
-    """Runs `helm template` and returns the objects, or with check=False what the process said."""
-    done = helm(
-        "template", RELEASE, CHART, "--namespace", NAMESPACE, "--kube-version", f"{version}.0", *arguments, check=check
-    )
-    return [one for one in yaml.safe_load_all(done.stdout) if one] if check else done
+def template(*arguments, version=KUBERNETES[-1], check=True):
+    """Runs `helm template` and returns what the process said."""
+    common = ["--namespace", NAMESPACE, "--kube-version", f"{version}.0"]
+    return helm("template", RELEASE, CHART, *common, *arguments, check=check)
+
+
+@functools.cache
+def render(*arguments, version=KUBERNETES[-1]):
+    """The objects that `helm template` makes. Rendered once: nobody changes them, and keys take long to make."""
+    return [one for one in yaml.safe_load_all(template(*arguments, version=version).stdout) if one]
 
 
 def find(objects, kind, name=None):

@@ -1,0 +1,199 @@
+"""Starts the containers of rendered manifests as processes of this machine, as a kubelet would: the same arguments, variables and
+files at the same places.
+
+Where this user may make mount namespaces (root), each process runs as user 65532 in the image's own root file system, mounted
+read-only. Elsewhere the programs run directly, and paths in their arguments are replaced.
+
+Pods have addresses of their own on the loopback: "any address" in an argument becomes the pod's, and names of Services lead to
+the orchestrator's pod.
+"""
+
+import base64
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from support import ROOT, binary, find
+
+USER = 65532
+PROGRAMS = {"orchestrator": ["weir-orchestrator", "weir"], "worker": ["weir-worker"]}
+
+
+def can_contain():
+    """Whether processes can have a root file system of their own here."""
+    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
+
+
+def templates(objects):
+    """Every workload as (name of a pod, node, pod template)."""
+    for kind in ("StatefulSet", "DaemonSet"):
+        for one in find(objects, kind):
+            name, spec = one["metadata"]["name"], one["spec"]
+            if kind == "StatefulSet":
+                for ordinal in range(spec.get("replicas", 1)):
+                    yield f"{name}-{ordinal}", f"node-{ordinal}", one
+            else:
+                terms = spec["template"]["spec"].get("affinity", {}).get("nodeAffinity", {})
+                terms = terms.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms")
+                nodes = [term["matchFields"][0]["values"][0] for term in terms] if terms else ["somewhere"]
+                for node in nodes:
+                    yield f"{name}-x7k2p", node, one
+
+
+class Pod:
+    """One container, ready to be started."""
+
+    def __init__(self, name, node, workload, address):
+        self.name, self.node, self.address = name, node, address
+        self.workload = workload
+        self.spec = workload["spec"]["template"]["spec"]
+        self.container = self.spec["containers"][0]
+        self.role = self.container["name"]
+        self.environment = {one["name"]: self.variable(one) for one in self.container["env"]}
+
+    def variable(self, one):
+        if "value" in one:
+            return one["value"]
+        source = one["valueFrom"]
+        fields = {"metadata.name": self.name, "status.podIP": self.address, "spec.nodeName": self.node}
+        if "fieldRef" in source:
+            return fields[source["fieldRef"]["fieldPath"]]
+        assert source["resourceFieldRef"]["resource"] == "limits.memory", source
+        number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", self.container["resources"]["limits"]["memory"]).groups()
+        return str(int(number) << {"Mi": 20, "Gi": 30}[unit])
+
+    def arguments(self):
+        """With $(VARIABLES) put in, as Kubernetes does."""
+        put_in = lambda argument: re.sub(r"\$\((\w+)\)", lambda found: self.environment[found[1]], argument)
+        return [put_in(argument) for argument in self.container["args"]]
+
+    def accepted(self):
+        """What the program says of its arguments: it parses them all, and shows its help at the end."""
+        program = binary(PROGRAMS[self.role][0])
+        return subprocess.run([program, *self.arguments(), "--help"], capture_output=True, text=True)
+
+
+def write(path, content, mode):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(path, 0, USER)
+
+
+def lay_out(folder, pod, objects):
+    """Makes each volume of the pod as a folder, and returns where each is mounted."""
+    secrets = {one["metadata"]["name"]: one["data"] for one in find(objects, "Secret")}
+    configs = {one["metadata"]["name"]: one["data"] for one in find(objects, "ConfigMap")}
+    claims = [one["metadata"]["name"] for one in pod.workload["spec"].get("volumeClaimTemplates", [])]
+    volumes = {one["name"]: one for one in pod.spec["volumes"]} | {name: {"name": name, "emptyDir": {}} for name in claims}
+    for name, volume in volumes.items():
+        place = folder / name
+        place.mkdir(parents=True)
+        if "secret" in volume:
+            for key, text in secrets[volume["secret"]["secretName"]].items():
+                write(place / key, base64.b64decode(text), 0o440)
+        elif "projected" in volume:
+            for source in volume["projected"]["sources"]:
+                data = secrets[source["secret"]["name"]]
+                for item in source["secret"]["items"]:
+                    write(place / item["path"], base64.b64decode(data[item["key"]]), 0o440)
+        elif "configMap" in volume:
+            for key, text in configs[volume["configMap"]["name"]].items():
+                write(place / key, text.encode(), 0o444)
+        elif "emptyDir" in volume:
+            if os.geteuid() == 0:
+                os.chown(place, 0, USER)
+            place.chmod(0o770)
+        else:
+            raise AssertionError(f"the tests know no volume like {volume}")
+    return {mount["mountPath"]: (folder / mount["name"], mount.get("readOnly", False)) for mount in pod.container["volumeMounts"]}
+
+
+class Cluster:
+    """The pods of rendered manifests, as processes. Use it as a context."""
+
+    def __init__(self, objects, folder):
+        self.objects, self.folder = objects, Path(folder)
+        self.contained = can_contain()
+        # A pod for each template; the orchestrator has the first address.
+        found = sorted(templates(objects), key=lambda one: "orchestrator" not in one[0])
+        # Addresses that no other test on this machine uses.
+        third = os.getpid() % 200 + 20
+        self.pods = [Pod(*one, address=f"127.77.{third}.{i + 1}") for i, one in enumerate(found)]
+        self.processes = []
+
+    def __enter__(self):
+        if self.contained:
+            for role, programs in PROGRAMS.items():
+                root = self.folder / "image" / role
+                script = ROOT / "scripts" / "image-root.sh"
+                subprocess.run([script, root, *map(binary, programs)], check=True, capture_output=True)
+                (root / "usr/share/weir/models").mkdir(parents=True)
+                for path in (ROOT / "models").glob("shapes-resnet20.*"):
+                    shutil.copy(path, root / "usr/share/weir/models")
+            self.folder.chmod(0o755)
+        try:
+            for pod in self.pods:
+                self.processes.append(self.start(pod))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+    def start(self, pod):
+        mounts = lay_out(self.folder / "volumes" / pod.name, pod, self.objects)
+        arguments = [self.reachable(argument, pod) for argument in pod.arguments()]
+        if self.contained:
+            command = self.in_container(pod, mounts, arguments)
+        else:
+            places = {path: source for path, (source, _) in mounts.items()} | {"/usr/share/weir/models": ROOT / "models"}
+            for path, source in places.items():
+                arguments = [argument.replace(f"={path}", f"={source}") for argument in arguments]
+            command = [binary(PROGRAMS[pod.role][0]), *arguments]
+        environment = {"PATH": os.environ["PATH"], **pod.environment}
+        with (self.folder / f"{pod.name}.log").open("wb") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def reachable(self, argument, pod):
+        """Addresses on the loopback in place of those of a cluster's network."""
+        argument = argument.replace("=0.0.0.0:", f"={pod.address}:")
+        return re.sub(r"[\w-]+-peers\.[\w-]+\.svc:", f"{self.pods[0].address}:", argument)
+
+    def in_container(self, pod, mounts, arguments):
+        root = self.folder / "image" / pod.role
+        lines = ["set -e", f"mount --bind {root} {root}", f"cd {root}"]
+        for path in ["/proc", "/sys", *mounts]:
+            (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        for path in ("/proc", "/sys"):
+            lines.append(f"mount --rbind {path} {root}{path}")
+        for path, (source, read_only) in mounts.items():
+            lines.append(f"mount --bind {source} {root}{path}")
+            if read_only:
+                lines.append(f"mount -o remount,ro,bind {root}{path}")
+        if pod.container["securityContext"]["readOnlyRootFilesystem"]:
+            lines.append(f"mount -o remount,ro,bind {root}")
+        user = pod.spec["securityContext"]
+        who = f"{user['runAsUser']}:{user['runAsGroup']}"
+        program = shlex.join([f"/usr/bin/{PROGRAMS[pod.role][0]}", *arguments])
+        lines.append(f"exec setpriv --no-new-privs chroot --userspec={who} {root} {program}")
+        return ["unshare", "--mount", "sh", "-c", "\n".join(lines)]
+
+    def stop(self):
+        """SIGTERM to all, workers last; returns their exit statuses."""
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        return [process.wait(timeout=30) for process in self.processes]
+
+    def logs(self):
+        """What everybody said, for the message of a failed test."""
+        return "\n".join(f"== {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in self.folder.glob("*.log"))

@@ -1,0 +1,117 @@
+"""The manifests against the real programs: they accept the arguments, and serve an inference when started as Kubernetes would."""
+
+import os
+import subprocess
+import tempfile
+import unittest
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from pods import PROGRAMS, Cluster, Pod, templates
+from support import CASES, ROOT, binary, find, render, tool
+
+
+def get(url):
+    """Status and body, also of a refusal; 0 where nobody answers yet."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+class Programs(unittest.TestCase):
+    def test_the_programs_accept_the_arguments(self):
+        for case in CASES:
+            seen = set()
+            for name, node, workload in templates(render("--values", case)):
+                if workload["metadata"]["name"] in seen:
+                    continue
+                seen.add(workload["metadata"]["name"])
+                with self.subTest(case=case.name, pod=name):
+                    address = "[2001:db8::1]" if "csi" in case.name else "192.0.2.1"
+                    done = Pod(name, node, workload, address.strip("[]")).accepted()
+                    self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_every_argument_of_the_manifests_is_one_that_the_programs_explain(self):
+        """A name that is given by a variable or in another way would not be noticed otherwise."""
+        for role, (program, *_) in PROGRAMS.items():
+            words = ["serve"] if role == "worker" else []
+            text = subprocess.run([binary(program), *words, "--help"], capture_output=True, text=True, check=True).stdout
+            for name, node, workload in templates(render()):
+                pod = Pod(name, node, workload, "192.0.2.1")
+                for variable in pod.environment:
+                    if pod.role == role and variable.startswith("WEIR_") and variable != "WEIR_LOG":
+                        self.assertIn(f"[env: {variable}=", text)
+
+    def test_a_cluster_started_as_the_manifests_say_answers_helm_test(self):
+        settings = ["--set", "workers.pools.worker.replicas=1,workers.pools.attic.replicas=1,orchestrator.firstWorkers=2"]
+        settings += ["--set-string", "orchestrator.policy=[bounds]\naccuracy_loss_points = 1.0\n"]
+        objects = render(*settings)
+        with tempfile.TemporaryDirectory() as folder, Cluster(objects, folder) as cluster:
+            orchestrator, *workers = cluster.pods
+            test = find(objects, "Pod")[0]["spec"]["containers"][0]
+            environment = {one["name"]: one["value"] for one in test["env"]}
+            environment["URL"] = f"http://{orchestrator.address}:8080"
+            command = [*test["command"], *test["args"]]
+            done = subprocess.run(
+                command, env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True, timeout=120
+            )
+            self.assertEqual(done.returncode, 0, f"{done.stderr}\n{cluster.logs()}")
+            self.assertIn("answers an image of shape [1,3,32,32]", done.stdout)
+
+            # What the probes ask, at the ports that they name.
+            for pod in cluster.pods:
+                ports = {port["name"]: port["containerPort"] for port in pod.container["ports"]}
+                for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                    asked = pod.container[probe]["httpGet"]
+                    status, body = get(f"http://{pod.address}:{ports[asked['port']]}{asked['path']}")
+                    self.assertEqual(status, 200, f"{pod.name} {probe}: {body}")
+                status, body = get(f"http://{pod.address}:{ports['admin']}/metrics")
+                self.assertIn("weir_build_info", body)
+            for pod in workers:
+                self.assertIn(pod.name, get(f"http://{orchestrator.address}:7610/api/v1/workers")[1])
+            # The container's limit is what the worker reckons with.
+            limit = next(line for line in body.splitlines() if line.startswith("weir_worker_memory_limit_bytes "))
+            self.assertLessEqual(float(limit.split()[1]), 1 << 30)
+
+            self.assertEqual(cluster.stop(), [0] * len(cluster.pods), cluster.logs())
+
+    def test_a_worker_without_its_certificate_says_which_file_is_missing(self):
+        worker = next(one for one in templates(render()) if "orchestrator" not in one[0])
+        pod = Pod(*worker, "127.0.0.1")
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = [argument.replace("=/etc/weir/tls", f"={folder}") for argument in pod.arguments()]
+            done = subprocess.run([binary("weir-worker"), *arguments], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"{pod.name}/tls.crt", done.stderr)
+
+
+class Image(unittest.TestCase):
+    def test_an_image_holds_every_library_that_its_programs_need(self):
+        """The loader of the image finds all of them in the image, and the programs run."""
+        with tempfile.TemporaryDirectory() as folder:
+            for role, programs in PROGRAMS.items():
+                root = Path(folder) / role
+                subprocess.run([ROOT / "scripts/image-root.sh", root, *map(binary, programs)], check=True, capture_output=True)
+                loader = next(root.glob("lib*/ld-linux*"))
+                places = sorted({str(path.parent) for path in root.rglob("*.so*")})
+                command = [loader, "--inhibit-cache", "--library-path", ":".join(places)]
+                for program in programs:
+                    path = root / "usr/bin" / program
+                    listed = subprocess.run([*command, "--list", path], capture_output=True, text=True, check=True).stdout
+                    outside = [line for line in listed.splitlines() if "=> /" in line and f"=> {root}" not in line]
+                    self.assertEqual(outside, [])
+                    done = subprocess.run([*command, path, "--version"], capture_output=True, text=True)
+                    self.assertIn(program.removesuffix("-worker").removesuffix("-orchestrator"), done.stdout, done.stderr)
+
+    def test_dockerfile_lints(self):
+        done = subprocess.run([tool("hadolint"), ROOT / "Dockerfile"], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
