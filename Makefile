@@ -31,6 +31,7 @@ bench-adaptive: build ## play the scenarios of the table of targets, print it (D
 	$(TARGET_DIR)/release/weir demo --bench --out $(TARGET_DIR)/bench-adaptive $(DEMO_ARGS)
 
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
+	test -n "$(TEST_ARGS)" || $(MAKE) test-helm
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); \
 	WEIR_TEST_PYTHON=$$python WEIR_TEST_PROMETHEUS=$$prometheus cargo test --workspace --release $(TEST_ARGS)
 	test -n "$(TEST_ARGS)" || $(MAKE) test-dashboards
@@ -77,6 +78,10 @@ check: setup ## formatting, lints, and the dependencies' licences and advisories
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release -- -D warnings
 	scripts/cargo-deny.sh
+
+.PHONY: test-helm
+test-helm: build ## the Helm chart, the images and their programs (a part of make test)
+	bin=$$(scripts/setup-helm.sh); cd helm/tests; "$$bin/python" -m unittest
 
 clean: ## remove build output and the generated configuration; the shared cache stays
 	cargo clean

@@ -8,19 +8,45 @@ Pods have addresses of their own on the loopback: "any address" in an argument b
 the orchestrator's pod.
 """
 
+import atexit
 import base64
+import functools
 import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
+import zlib
 from pathlib import Path
 
 from support import ROOT, binary, find
 
 USER = 65532
 PROGRAMS = {"orchestrator": ["weir-orchestrator", "weir"], "worker": ["weir-worker"]}
+
+
+# Root file systems of images are made once and used by all tests.
+IMAGES = tempfile.TemporaryDirectory()
+atexit.register(IMAGES.cleanup)
+
+
+@functools.cache
+def image(role):
+    """The root file system of an image, as the Dockerfile makes it."""
+    root = Path(IMAGES.name) / role
+    Path(IMAGES.name).chmod(0o755)
+    command = [ROOT / "scripts/image-root.sh", root, *map(binary, PROGRAMS[role])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    if role == "orchestrator":
+        models = root / "usr/share/weir/models"
+        models.mkdir(parents=True)
+        for path in (ROOT / "models").glob("shapes-resnet20.*"):
+            shutil.copy(path, models)
+    return root
 
 
 def can_contain():
@@ -41,7 +67,7 @@ def templates(objects):
                 terms = terms.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms")
                 nodes = [term["matchFields"][0]["values"][0] for term in terms] if terms else ["somewhere"]
                 for node in nodes:
-                    yield f"{name}-x7k2p", node, one
+                    yield f"{name}-{zlib.crc32(node.encode()):x}", node, one
 
 
 class Pod:
@@ -105,6 +131,9 @@ def lay_out(folder, pod, objects):
         elif "configMap" in volume:
             for key, text in configs[volume["configMap"]["name"]].items():
                 write(place / key, text.encode(), 0o444)
+        elif "hostPath" in volume:
+            place.rmdir()
+            place.symlink_to(volume["hostPath"]["path"])
         elif "emptyDir" in volume:
             if os.geteuid() == 0:
                 os.chown(place, 0, USER)
@@ -128,15 +157,7 @@ class Cluster:
         self.processes = []
 
     def __enter__(self):
-        if self.contained:
-            for role, programs in PROGRAMS.items():
-                root = self.folder / "image" / role
-                script = ROOT / "scripts" / "image-root.sh"
-                subprocess.run([script, root, *map(binary, programs)], check=True, capture_output=True)
-                (root / "usr/share/weir/models").mkdir(parents=True)
-                for path in (ROOT / "models").glob("shapes-resnet20.*"):
-                    shutil.copy(path, root / "usr/share/weir/models")
-            self.folder.chmod(0o755)
+        self.folder.chmod(0o755)
         try:
             for pod in self.pods:
                 self.processes.append(self.start(pod))
@@ -170,14 +191,14 @@ class Cluster:
         return re.sub(r"[\w-]+-peers\.[\w-]+\.svc:", f"{self.pods[0].address}:", argument)
 
     def in_container(self, pod, mounts, arguments):
-        root = self.folder / "image" / pod.role
+        root = image(pod.role)
         lines = ["set -e", f"mount --bind {root} {root}", f"cd {root}"]
         for path in ["/proc", "/sys", *mounts]:
             (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
         for path in ("/proc", "/sys"):
             lines.append(f"mount --rbind {path} {root}{path}")
         for path, (source, read_only) in mounts.items():
-            lines.append(f"mount --bind {source} {root}{path}")
+            lines.append(f"mount --rbind {source.resolve()} {root}{path}")
             if read_only:
                 lines.append(f"mount -o remount,ro,bind {root}{path}")
         if pod.container["securityContext"]["readOnlyRootFilesystem"]:

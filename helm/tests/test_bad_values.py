@@ -67,6 +67,8 @@ MEANING = [
     ),
     (["orchestrator.planner=balanced", "orchestrator.policy=x"], "orchestrator.policy: it is for"),
     (["network.weights=/models/own.safetensors"], "network.volume: nothing is mounted at /models"),
+    (["orchestrator.service.nodePort=30080"], "orchestrator.service.nodePort: it is for type NodePort"),
+    (["orchestrator.service.loadBalancerSourceRanges={10.0.0.0/8}"], "orchestrator.service.loadBalancerSourceRanges"),
     (["tls.mode=csi"], "tls.csi.issuerRef.name: it is empty"),
     (["tls.generate.days=100"], "tls.generate.renewAfterDays: certificates would run out"),
     (["tls.mode=existingSecret", "tls.existingSecret.workers=shared"], "tls.existingSecret.workers: without {worker}"),

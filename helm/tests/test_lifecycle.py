@@ -76,6 +76,13 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(self.secret(AUTHORITY), authority)
         self.assertEqual(self.secret(WORKER)["ca.crt"], authority["tls.crt"])
 
+    def test_scaling_up_to_the_certificates_that_are_there_restarts_nobody(self):
+        self.helm("install", CHART, "--set", "workers.pools.worker.replicas=2,workers.pools.worker.certificates=4")
+        before = self.pool()["spec"]["template"]
+        self.helm("upgrade", CHART, "--set", "workers.pools.worker.replicas=4,workers.pools.worker.certificates=4")
+        self.assertEqual(self.pool()["spec"]["replicas"], 4)
+        self.assertEqual(self.pool()["spec"]["template"], before)
+
     def test_certificates_are_made_anew_when_asked_and_when_old(self):
         self.helm("install", CHART)
         authority, first = self.secret(AUTHORITY), self.secret(WORKER)

@@ -1,5 +1,6 @@
 """The manifests against the real programs: they accept the arguments, and serve an inference when started as Kubernetes would."""
 
+import base64
 import os
 import subprocess
 import tempfile
@@ -8,7 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from pods import PROGRAMS, Cluster, Pod, templates
+from pods import PROGRAMS, Cluster, Pod, image, templates
 from support import CASES, ROOT, binary, find, render, tool
 
 
@@ -21,6 +22,10 @@ def get(url):
         return error.code, error.read().decode()
     except OSError as error:
         return 0, str(error)
+
+
+# Variables that the manifests set ahead of the programs.
+AHEAD = {"WEIR_JOURNAL"}
 
 
 class Programs(unittest.TestCase):
@@ -36,34 +41,29 @@ class Programs(unittest.TestCase):
                     done = Pod(name, node, workload, address.strip("[]")).accepted()
                     self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_every_argument_of_the_manifests_is_one_that_the_programs_explain(self):
-        """A name that is given by a variable or in another way would not be noticed otherwise."""
+    def test_the_programs_explain_the_variables(self):
+        """A program passes over a variable that it does not know."""
         for role, (program, *_) in PROGRAMS.items():
             words = ["serve"] if role == "worker" else []
             text = subprocess.run([binary(program), *words, "--help"], capture_output=True, text=True, check=True).stdout
             for name, node, workload in templates(render()):
                 pod = Pod(name, node, workload, "192.0.2.1")
-                for variable in pod.environment:
-                    if pod.role == role and variable.startswith("WEIR_") and variable != "WEIR_LOG":
+                for variable in set(pod.environment) - AHEAD - {"WEIR_LOG"}:
+                    if pod.role == role and variable.startswith("WEIR_"):
                         self.assertIn(f"[env: {variable}=", text)
 
-    def test_a_cluster_started_as_the_manifests_say_answers_helm_test(self):
-        settings = ["--set", "workers.pools.worker.replicas=1,workers.pools.attic.replicas=1,orchestrator.firstWorkers=2"]
-        settings += ["--set-string", "orchestrator.policy=[bounds]\naccuracy_loss_points = 1.0\n"]
-        objects = render(*settings)
+    def serves(self, objects):
+        """Starts the pods, runs what `helm test` runs, asks what the probes ask, and stops them in order."""
         with tempfile.TemporaryDirectory() as folder, Cluster(objects, folder) as cluster:
             orchestrator, *workers = cluster.pods
             test = find(objects, "Pod")[0]["spec"]["containers"][0]
             environment = {one["name"]: one["value"] for one in test["env"]}
-            environment["URL"] = f"http://{orchestrator.address}:8080"
+            environment |= {"PATH": os.environ["PATH"], "URL": f"http://{orchestrator.address}:8080"}
             command = [*test["command"], *test["args"]]
-            done = subprocess.run(
-                command, env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True, timeout=120
-            )
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150)
             self.assertEqual(done.returncode, 0, f"{done.stderr}\n{cluster.logs()}")
             self.assertIn("answers an image of shape [1,3,32,32]", done.stdout)
 
-            # What the probes ask, at the ports that they name.
             for pod in cluster.pods:
                 ports = {port["name"]: port["containerPort"] for port in pod.container["ports"]}
                 for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -72,13 +72,45 @@ class Programs(unittest.TestCase):
                     self.assertEqual(status, 200, f"{pod.name} {probe}: {body}")
                 status, body = get(f"http://{pod.address}:{ports['admin']}/metrics")
                 self.assertIn("weir_build_info", body)
-            for pod in workers:
-                self.assertIn(pod.name, get(f"http://{orchestrator.address}:7610/api/v1/workers")[1])
-            # The container's limit is what the worker reckons with.
-            limit = next(line for line in body.splitlines() if line.startswith("weir_worker_memory_limit_bytes "))
-            self.assertLessEqual(float(limit.split()[1]), 1 << 30)
-
+                if pod in workers:
+                    # The container's limit is what the worker reckons with.
+                    limit = next(line for line in body.splitlines() if line.startswith("weir_worker_memory_limit_bytes "))
+                    self.assertEqual(float(limit.split()[1]), 1 << 30)
+            joined = get(f"http://{orchestrator.address}:7610/api/v1/workers")[1]
             self.assertEqual(cluster.stop(), [0] * len(cluster.pods), cluster.logs())
+            return joined
+
+    def test_pools_with_certificates_made_by_helm_answer_helm_test(self):
+        settings = ["--set", "workers.pools.worker.replicas=1,workers.pools.attic.replicas=1,orchestrator.firstWorkers=2"]
+        settings += ["--set-string", "orchestrator.policy=[bounds]\naccuracy_loss_points = 1.0\n"]
+        joined = self.serves(render(*settings))
+        for worker in ("home-weir-worker-0", "home-weir-attic-0"):
+            self.assertIn(worker, joined)
+
+    def test_a_worker_on_each_node_is_called_like_its_node(self):
+        """With the plan written by hand that edge-nodes-values.yaml carries, and the host's /sys."""
+        case = next(case for case in CASES if "edge-nodes" in case.name)
+        joined = self.serves(render("--values", case, "--set", "orchestrator.firstWorkers=2"))
+        for worker in ("camera-1-home", "attic"):
+            self.assertIn(worker, joined)
+
+    def test_certificates_made_by_weir_certs_do_as_secrets(self):
+        """As docs/kubernetes.md says it."""
+        worker = "home-weir-worker-0"
+        objects = render("--set", "tls.mode=existingSecret,workers.pools.worker.replicas=1")
+        with tempfile.TemporaryDirectory() as folder:
+            command = [binary("weir"), "certs", "--out", folder, "--orchestrator", "main", "--worker", worker]
+            subprocess.run(command, check=True, capture_output=True)
+            made = {"home-weir-orchestrator-tls": f"{folder}/orchestrator/main", f"{worker}-tls": f"{folder}/worker/{worker}"}
+            secrets = [
+                {
+                    "kind": "Secret",
+                    "metadata": {"name": name},
+                    "data": {path.name: base64.b64encode(path.read_bytes()).decode() for path in Path(place).iterdir()},
+                }
+                for name, place in made.items()
+            ]
+        self.assertIn(worker, self.serves([*objects, *secrets]))
 
     def test_a_worker_without_its_certificate_says_which_file_is_missing(self):
         worker = next(one for one in templates(render()) if "orchestrator" not in one[0])
@@ -93,20 +125,18 @@ class Programs(unittest.TestCase):
 class Image(unittest.TestCase):
     def test_an_image_holds_every_library_that_its_programs_need(self):
         """The loader of the image finds all of them in the image, and the programs run."""
-        with tempfile.TemporaryDirectory() as folder:
-            for role, programs in PROGRAMS.items():
-                root = Path(folder) / role
-                subprocess.run([ROOT / "scripts/image-root.sh", root, *map(binary, programs)], check=True, capture_output=True)
-                loader = next(root.glob("lib*/ld-linux*"))
-                places = sorted({str(path.parent) for path in root.rglob("*.so*")})
-                command = [loader, "--inhibit-cache", "--library-path", ":".join(places)]
-                for program in programs:
-                    path = root / "usr/bin" / program
-                    listed = subprocess.run([*command, "--list", path], capture_output=True, text=True, check=True).stdout
-                    outside = [line for line in listed.splitlines() if "=> /" in line and f"=> {root}" not in line]
-                    self.assertEqual(outside, [])
-                    done = subprocess.run([*command, path, "--version"], capture_output=True, text=True)
-                    self.assertIn(program.removesuffix("-worker").removesuffix("-orchestrator"), done.stdout, done.stderr)
+        for role, programs in PROGRAMS.items():
+            root = image(role)
+            loader = next(root.glob("lib*/ld-linux*"))
+            places = sorted({str(path.parent) for path in root.rglob("*.so*")})
+            command = [loader, "--inhibit-cache", "--library-path", ":".join(places)]
+            for program in programs:
+                path = root / "usr/bin" / program
+                listed = subprocess.run([*command, "--list", path], capture_output=True, text=True, check=True).stdout
+                outside = [line for line in listed.splitlines() if "=> /" in line and f"=> {root}" not in line]
+                self.assertEqual(outside, [])
+                done = subprocess.run([*command, path, "--version"], capture_output=True, text=True)
+                self.assertTrue(done.stdout.startswith(f"{program} "), done.stdout + done.stderr)
 
     def test_dockerfile_lints(self):
         done = subprocess.run([tool("hadolint"), ROOT / "Dockerfile"], capture_output=True, text=True)

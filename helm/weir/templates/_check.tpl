@@ -13,6 +13,12 @@
 {{- fail (printf "network.volume: nothing is mounted at /models, where network.weights (%s) is; name a volume" .Values.network.weights) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.orchestrator.service.nodePort (eq .Values.orchestrator.service.type "ClusterIP") -}}
+{{- fail "orchestrator.service.nodePort: it is for type NodePort or LoadBalancer; set it to null" -}}
+{{- end -}}
+{{- if and .Values.orchestrator.service.loadBalancerSourceRanges (ne .Values.orchestrator.service.type "LoadBalancer") -}}
+{{- fail "orchestrator.service.loadBalancerSourceRanges: it is for type LoadBalancer; use networkPolicy.inferenceFrom" -}}
+{{- end -}}
 {{- if and (eq .Values.tls.mode "csi") (not .Values.tls.csi.issuerRef.name) -}}
 {{- fail "tls.csi.issuerRef.name: it is empty; name the cert-manager issuer that signs pods' certificates" -}}
 {{- end -}}
