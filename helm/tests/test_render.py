@@ -1,12 +1,15 @@
 """Every values file of helm/weir/ci renders to objects that Kubernetes takes, in the oldest and the newest release."""
 
 import json
+import re
+import tempfile
 import unittest
 import warnings
 
+import jsonschema
 import kubernetes_validate
 import yaml
-from support import CASES, CHART, KUBERNETES, RELEASE, ROOT, find, helm, render
+from support import CASES, CHART, KUBERNETES, RELEASE, ROOT, find, helm, render, template
 
 # Kinds that no schema of Kubernetes describes, with the fields that their own documents know.
 CUSTOM = {
@@ -96,8 +99,29 @@ class Render(unittest.TestCase):
         files = sorted((ROOT / "dashboards/prometheus").glob("*.yaml"))
         self.assertEqual(groups, [group for path in files for group in yaml.safe_load(path.read_text())["groups"]])
 
+    def test_the_examples_of_the_docs_render(self):
+        text = (ROOT / "docs/kubernetes.md").read_text()
+        keys = set(yaml.safe_load((CHART / "values.yaml").read_text()))
+        blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+        ours = [block for block in blocks if set(yaml.safe_load(block)) <= keys]
+        self.assertGreaterEqual(len(ours), 3)
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as values:
+            for block in ours:
+                values.truncate(0)
+                values.seek(0)
+                values.write(block)
+                values.flush()
+                with self.subTest(block):
+                    template("--values", values.name)
+        for document in (text, (ROOT / "README.md").read_text()):
+            for command in re.findall(r"^helm install home helm/weir (.*?)(?: *#.*)?$", document, re.MULTILINE):
+                settings = [word for word in command.split() if word not in ("--create-namespace",)]
+                with self.subTest(command):
+                    template(*settings)
+
     def test_the_schema_describes_every_value_and_no_other(self):
         schema = json.loads((CHART / "values.schema.json").read_text())
+        jsonschema.Draft7Validator.check_schema(schema)
         values = yaml.safe_load((CHART / "values.yaml").read_text())
 
         def described(node):
