@@ -118,6 +118,7 @@ class Lifecycle(unittest.TestCase):
             openssl("verify", "-x509_strict", "-CAfile", "ca.crt", "tls.crt")
             text = openssl("x509", "-in", "tls.crt", "-noout", "-ext", "subjectAltName,extendedKeyUsage")
             self.assertIn(f"DNS:{name}\n", text)
+            self.assertIn("NIST CURVE: P-256", openssl("x509", "-in", "tls.crt", "-noout", "-text"))
             self.assertIn("TLS Web Server Authentication, TLS Web Client Authentication", text)
 
     def test_missing_secrets_are_named_and_nothing_is_changed(self):

@@ -3,7 +3,9 @@ Certificates made by Helm, and kept: what a Secret holds already is written agai
 certificate is made anew when it is older than renewAfterDays, when `rotation` says another word than it was made with, or when
 its authority is not the one at hand.
 
-Templates call genSignedCert anew each time they are rendered, so all of it is made once and remembered in .Values: the Secrets
+Keys are ECDSA (P-256): each handshake costs a signature, and with RSA a small board takes long over it.
+
+Templates make certificates anew each time they are rendered, so all of it is made once and remembered in .Values: the Secrets
 and the pods' annotations must speak of the same certificates.
 
 Result, as YAML: `authority` (crt, key), and `peers` by the name of the Secret (crt, key, issued, rotation).
@@ -19,7 +21,7 @@ Result, as YAML: `authority` (crt, key), and `peers` by the name of the Secret (
 {{- if and (index $found "tls.crt") (index $found "tls.key") -}}
 {{- $authority = dict "crt" (index $found "tls.crt") "key" (index $found "tls.key") -}}
 {{- else -}}
-{{- $made := genCA (printf "%s private authority" (include "weir.fullname" .)) (int $want.authorityDays) -}}
+{{- $made := genCAWithKey (printf "%s private authority" (include "weir.fullname" .)) (int $want.authorityDays) (genPrivateKey "ecdsa") -}}
 {{- $authority = dict "crt" ($made.Cert | b64enc) "key" ($made.Key | b64enc) -}}
 {{- end -}}
 {{- $issuer := buildCustomCert $authority.crt $authority.key -}}
@@ -43,7 +45,7 @@ Result, as YAML: `authority` (crt, key), and `peers` by the name of the Secret (
 {{- $_ := set $peers $secret (dict "crt" (index $data "tls.crt") "key" (index $data "tls.key") "issued" (toString $issued) "peer" $name) -}}
 {{- else -}}
 {{- $label := first (splitList "." $name) -}}
-{{- $made := genSignedCert $label nil (list $name) (int $want.days) $issuer -}}
+{{- $made := genSignedCertWithKey $label nil (list $name) (int $want.days) $issuer (genPrivateKey "ecdsa") -}}
 {{- $_ := set $peers $secret (dict "crt" ($made.Cert | b64enc) "key" ($made.Key | b64enc) "issued" (toString $now) "peer" $name) -}}
 {{- end -}}
 {{- end -}}
