@@ -4,8 +4,8 @@ files at the same places.
 Where this user may make mount namespaces (root), each process runs as user 65532 in the image's own root file system, mounted
 read-only. Elsewhere the programs run directly, and paths in their arguments are replaced.
 
-Pods have addresses of their own on the loopback: "any address" in an argument becomes the pod's, and names of Services lead to
-the orchestrator's pod.
+Pods have addresses of their own on the loopback: "any address" in an argument becomes the pod's, and so does the pod's loopback;
+names of Services lead to the orchestrator's pod.
 """
 
 import atexit
@@ -187,7 +187,7 @@ class Cluster:
 
     def reachable(self, argument, pod):
         """Addresses on the loopback in place of those of a cluster's network."""
-        argument = argument.replace("=0.0.0.0:", f"={pod.address}:")
+        argument = re.sub(r"=(0\.0\.0\.0|127\.0\.0\.1):", f"={pod.address}:", argument)
         return re.sub(r"[\w-]+-peers\.[\w-]+\.svc:", f"{self.pods[0].address}:", argument)
 
     def in_container(self, pod, mounts, arguments):

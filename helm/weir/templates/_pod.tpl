@@ -45,15 +45,17 @@ tolerations:
   valueFrom: { fieldRef: { fieldPath: spec.nodeName } }
 {{- end -}}
 
-{{/* Probes by HTTP, of a probe's values: those of Kubernetes for period, timeout and thresholds. */}}
+{{/* Probes by HTTP, of a list (port, path for living, path for ready, the probes' values). */}}
 {{- define "weir.probes" -}}
+{{- $port := index . 0 -}}
+{{- $probes := index . 3 -}}
 startupProbe:
-  httpGet: { path: /livez, port: admin }
-  {{- toYaml .startup | nindent 2 }}
+  httpGet: { path: {{ index . 1 }}, port: {{ $port }} }
+  {{- toYaml $probes.startup | nindent 2 }}
 livenessProbe:
-  httpGet: { path: /livez, port: admin }
-  {{- toYaml .liveness | nindent 2 }}
+  httpGet: { path: {{ index . 1 }}, port: {{ $port }} }
+  {{- toYaml $probes.liveness | nindent 2 }}
 readinessProbe:
-  httpGet: { path: /readyz, port: admin }
-  {{- toYaml .readiness | nindent 2 }}
+  httpGet: { path: {{ index . 2 }}, port: {{ $port }} }
+  {{- toYaml $probes.readiness | nindent 2 }}
 {{- end -}}
