@@ -81,7 +81,7 @@ check: setup ## formatting, lints, and the dependencies' licences and advisories
 
 .PHONY: test-helm
 test-helm: build ## the Helm chart, the images and their programs (a part of make test)
-	bin=$$(scripts/setup-helm.sh); cd helm/tests; "$$bin/python" -m unittest
+	bin=$$(scripts/setup-helm.sh); cd helm/tests; ls -r test_*.py | xargs -n 1 -P 2 "$$bin/python" -m unittest
 
 clean: ## remove build output and the generated configuration; the shared cache stays
 	cargo clean

@@ -185,6 +185,15 @@ class Cluster:
         with (self.folder / f"{pod.name}.log").open("wb") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
+    def restart(self, pod):
+        """SIGTERM, and then a new pod of that name with what its volumes hold by now; returns the exit status of the old."""
+        place = self.pods.index(pod)
+        self.processes[place].send_signal(signal.SIGTERM)
+        status = self.processes[place].wait(timeout=30)
+        shutil.rmtree(self.folder / "volumes" / pod.name)
+        self.processes[place] = self.start(pod)
+        return status
+
     def reachable(self, argument, pod):
         """Addresses on the loopback in place of those of a cluster's network."""
         argument = re.sub(r"=(0\.0\.0\.0|127\.0\.0\.1):", f"={pod.address}:", argument)

@@ -1,9 +1,13 @@
 """The manifests against the real programs: they accept the arguments, and serve an inference when started as Kubernetes would."""
 
 import base64
+import json
 import os
+import shutil
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
 import urllib.error
 import urllib.request
@@ -14,14 +18,36 @@ from support import CASES, ROOT, binary, find, render, tool
 
 
 def get(url):
-    """Status and body, also of a refusal; 0 where nobody answers yet."""
+    """Status and body, also of a refusal; 0 where nobody answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with urllib.request.urlopen(url, timeout=15) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
     except OSError as error:
         return 0, str(error)
+
+
+class Load:
+    """Sends one image after the other while it is entered, and keeps the status of each answer."""
+
+    def __init__(self, url):
+        image = {"name": "input", "datatype": "FP32", "shape": [1, 3, 32, 32], "data": [0.5] * 3072}
+        self.request = urllib.request.Request(url, json.dumps({"inputs": [image]}).encode())
+        self.answers, self.over = [], threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    def run(self):
+        while not self.over.wait(0.03):
+            self.answers.append(get(self.request)[0])
 
 
 # Variables that the manifests set ahead of the programs.
@@ -52,8 +78,9 @@ class Programs(unittest.TestCase):
                     if pod.role == role and variable.startswith("WEIR_"):
                         self.assertIn(f"[env: {variable}=", text)
 
-    def serves(self, objects):
-        """Starts the pods, runs what `helm test` runs, asks what the probes ask, and stops them in order."""
+    def serves(self, objects, meanwhile=None):
+        """Starts the pods, runs what `helm test` runs, asks what the probes ask, and stops them in order. `meanwhile` is
+        done to the cluster while it runs."""
         with tempfile.TemporaryDirectory() as folder, Cluster(objects, folder) as cluster:
             orchestrator, *workers = cluster.pods
             test = find(objects, "Pod")[0]["spec"]["containers"][0]
@@ -77,6 +104,8 @@ class Programs(unittest.TestCase):
                     # The container's limit is what the worker reckons with.
                     limit = next(line for line in body.splitlines() if line.startswith("weir_worker_memory_limit_bytes "))
                     self.assertEqual(float(limit.split()[1]), 1 << 30)
+            if meanwhile:
+                meanwhile(cluster)
             joined = get(f"http://{orchestrator.address}:7610/api/v1/workers")[1]
             self.assertEqual(cluster.stop(), [0] * len(cluster.pods), cluster.logs())
             return joined
@@ -97,23 +126,42 @@ class Programs(unittest.TestCase):
         for worker in ("camera-1-home", "attic"):
             self.assertIn(worker, joined)
 
-    def test_certificates_made_by_weir_certs_do_as_secrets(self):
-        """As docs/kubernetes.md says it."""
-        worker = "home-weir-worker-0"
-        objects = render("--set", "tls.mode=existingSecret,workers.pools.worker.replicas=1")
-        with tempfile.TemporaryDirectory() as folder:
-            command = [binary("weir"), "certs", "--out", folder, "--orchestrator", "main", "--worker", worker]
-            subprocess.run(command, check=True, capture_output=True)
-            made = {"home-weir-orchestrator-tls": f"{folder}/orchestrator/main", f"{worker}-tls": f"{folder}/worker/{worker}"}
-            secrets = [
-                {
-                    "kind": "Secret",
-                    "metadata": {"name": name},
-                    "data": {path.name: base64.b64encode(path.read_bytes()).decode() for path in Path(place).iterdir()},
-                }
-                for name, place in made.items()
-            ]
-        self.assertIn(worker, self.serves([*objects, *secrets]))
+    def test_certificates_of_weir_certs_do_as_secrets_and_are_renewed_without_a_lost_request(self):
+        """As docs/kubernetes.md says it: new Secrets, then one worker after the other restarts."""
+        names = ["home-weir-worker-0", "home-weir-worker-1"]
+        objects = render("--set", "tls.mode=existingSecret,workers.pools.worker.replicas=2,orchestrator.firstWorkers=2")
+
+        def secrets(folder):
+            command = [binary("weir"), "certs", "--out", folder, "--orchestrator", "main"]
+            subprocess.run([*command, *(f"--worker={name}" for name in names)], check=True, capture_output=True)
+            made = {"home-weir-orchestrator-tls": "orchestrator/main"} | {f"{name}-tls": f"worker/{name}" for name in names}
+            encoded = lambda place: {
+                path.name: base64.b64encode(path.read_bytes()).decode() for path in (Path(folder) / place).iterdir()
+            }
+            return [{"kind": "Secret", "metadata": {"name": name}, "data": encoded(place)} for name, place in made.items()]
+
+        def renew(cluster):
+            before = cluster.objects
+            shutil.rmtree(f"{certs}/worker")
+            cluster.objects = [*objects, *secrets(certs)]
+            self.assertNotEqual(cluster.objects, before)
+            orchestrator, *workers = cluster.pods
+            with Load(f"http://{orchestrator.address}:8080/v2/models/resnet20/infer") as load:
+                for worker in reversed(workers):
+                    self.assertEqual(cluster.restart(worker), 0)
+                    until = time.monotonic() + 60
+                    while get(f"http://{worker.address}:7602/readyz")[0] != 200:
+                        self.assertLess(time.monotonic(), until, cluster.logs())
+                        time.sleep(0.1)
+                    # The chart's minReadySeconds, shorter.
+                    time.sleep(2)
+            self.assertGreater(len(load.answers), 50)
+            self.assertEqual(set(load.answers), {200}, cluster.logs())
+
+        with tempfile.TemporaryDirectory() as certs:
+            joined = self.serves([*objects, *secrets(certs)], meanwhile=renew)
+        for name in names:
+            self.assertIn(name, joined)
 
     def test_a_worker_without_its_certificate_says_which_file_is_missing(self):
         worker = next(one for one in templates(render()) if "orchestrator" not in one[0])
