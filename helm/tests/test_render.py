@@ -99,6 +99,22 @@ class Render(unittest.TestCase):
         files = sorted((ROOT / "dashboards/prometheus").glob("*.yaml"))
         self.assertEqual(groups, [group for path in files for group in yaml.safe_load(path.read_text())["groups"]])
 
+    def test_large_numbers_are_written_with_all_digits(self):
+        """Helm reads the numbers of a values file as floats, and writes large ones like 1e+06 where nobody prevents it."""
+        values = {
+            "orchestrator": {"maxInFlight": 2000000, "deadlineMs": 3000000},
+            "tls": {"mode": "csi", "csi": {"issuerRef": {"name": "private"}}},
+            "workers": {"pools": {"worker": {"memoryLimitBytes": 8589934592}}},
+            "security": {"pod": {key: 1000660000 for key in ("runAsUser", "runAsGroup", "fsGroup")}},
+        }
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump(values, file)
+            file.flush()
+            objects = render("--values", file.name)
+        self.assertNotRegex(json.dumps(objects), r"\de\+\d\d")
+        for one in find(objects, "StatefulSet"):
+            self.check(one, KUBERNETES[-1])
+
     def test_the_examples_of_the_docs_render(self):
         text = (ROOT / "docs/kubernetes.md").read_text()
         keys = set(yaml.safe_load((CHART / "values.yaml").read_text()))

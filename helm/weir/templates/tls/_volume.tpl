@@ -13,7 +13,7 @@ csi:
     csi.cert-manager.io/duration: {{ $root.Values.tls.csi.duration | quote }}
     csi.cert-manager.io/key-usages: digital signature,client auth,server auth
     csi.cert-manager.io/key-encoding: PKCS8
-    csi.cert-manager.io/fs-group: {{ $root.Values.security.pod.fsGroup | quote }}
+    csi.cert-manager.io/fs-group: {{ int64 $root.Values.security.pod.fsGroup | quote }}
 {{- end -}}
 
 {{/* The volume with the orchestrator's certificate. */}}
