@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -188,6 +189,25 @@ class Image(unittest.TestCase):
                 self.assertEqual(outside, [])
                 done = subprocess.run([*command, path, "--version"], capture_output=True, text=True)
                 self.assertTrue(done.stdout.startswith(f"{program} "), done.stdout + done.stderr)
+
+    def test_images_and_manifests_agree(self):
+        """On user, ports, programs, and where the network of the default values lies."""
+        text = (ROOT / "Dockerfile").read_text()
+        stages = dict(re.findall(r"^FROM scratch AS (\w+)\n(.*?)(?=^FROM |\Z)", text, re.DOTALL | re.MULTILINE))
+        for name, node, workload in templates(render()):
+            pod = Pod(name, node, workload, "192.0.2.1")
+            stage = stages[pod.role]
+            security = pod.spec["securityContext"]
+            self.assertIn(f"USER {security['runAsUser']}:{security['runAsGroup']}\n", stage)
+            exposed = set(re.search(r"EXPOSE (.*)", stage)[1].split())
+            self.assertEqual(exposed, {f"{one['containerPort']}/{one['protocol'].lower()}" for one in pod.container["ports"]})
+            self.assertIn(f'ENTRYPOINT ["/usr/bin/{PROGRAMS[pod.role][0]}"]', stage)
+            for argument in pod.arguments():
+                if "/usr/share/weir/" in argument:
+                    folder, file = argument.split("=")[1].rsplit("/", 1)
+                    self.assertIn(f"-t /root-orchestrator{folder}", text)
+                    self.assertIn(f"models/{file}", text)
+                    self.assertTrue((ROOT / "models" / file).exists())
 
     def test_dockerfile_lints(self):
         done = subprocess.run([tool("hadolint"), ROOT / "Dockerfile"], capture_output=True, text=True)
