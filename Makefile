@@ -31,15 +31,13 @@ bench-adaptive: build ## play the scenarios of the table of targets, print it (D
 	$(TARGET_DIR)/release/weir demo --bench --out $(TARGET_DIR)/bench-adaptive $(DEMO_ARGS)
 
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
-	test -n "$(TEST_ARGS)" || $(MAKE) test-helm
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); \
 	WEIR_TEST_PYTHON=$$python WEIR_TEST_PROMETHEUS=$$prometheus cargo test --workspace --release $(TEST_ARGS)
-	test -n "$(TEST_ARGS)" || $(MAKE) test-dashboards
+	test -n "$(TEST_ARGS)" || $(MAKE) --no-print-directory test-dashboards test-helm
 
 test-dashboards: build ## dashboards and rules against Prometheus and a small cluster (a part of make test)
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); cd dashboards/tests; \
 	WEIR_TEST_PROMETHEUS=$$prometheus $$python -m unittest
-	$(MAKE) --no-print-directory test-helm
 
 test-helm: build ## the Helm chart, the images and their programs (a part of make test)
 	bin=$$(scripts/setup-helm.sh); cd helm/tests; "$$bin/python" -m unittest
