@@ -3,6 +3,7 @@
 //! Pure: fed by sessions, read by the supervisor and shown by the admin API. [`Cluster::snapshot`] is what planners see of it.
 
 mod accuracy;
+mod doubt;
 mod measure;
 mod snapshot;
 

@@ -13,6 +13,7 @@ use weir_shared::digest::Digest;
 use weir_shared::ids::{PeerName, WorkerId};
 use weir_shared::plan::Encoding;
 
+use super::doubt::Doubts;
 use super::{Cluster, WorkerView};
 use crate::planner::snapshot::{
     AccuracyTable, CodecCost, LinkState, Placement, Snapshot, VERSION, WorkerState,
@@ -101,6 +102,7 @@ impl Cluster {
 
 /// Every ordered pair of peers whose link is not known to be broken.
 fn links(peers: &[PeerName], known: &BTreeMap<(PeerName, PeerName), LinkEstimate>) -> Vec<LinkState> {
+    let doubts = Doubts::new(known);
     let between = |from: &PeerName, to: &PeerName| known.get(&(from.clone(), to.clone()));
     let rtts = known.values().filter_map(LinkEstimate::trusted_rtt);
     let goodputs = known.values().filter_map(LinkEstimate::trusted_goodput);
@@ -114,40 +116,22 @@ fn links(peers: &[PeerName], known: &BTreeMap<(PeerName, PeerName), LinkEstimate
         if from == to || broken {
             return None;
         }
-        let doubted = there.and_then(|link| doubted(link, from, to, known));
+        let worth = there.and_then(|link| doubts.worth(link, from, to));
         let first = |of: fn(&LinkEstimate) -> Option<f64>| there.and_then(of).or_else(|| back.and_then(of));
         Some(LinkState {
             from: from.clone(),
             to: to.clone(),
-            rtt_seconds: first(LinkEstimate::trusted_rtt).unwrap_or(worst_rtt),
+            rtt_seconds: first(LinkEstimate::trusted_rtt)
+                .unwrap_or(worst_rtt)
+                .max(worth.map_or(0.0, |worth| worth.rtt_seconds)),
             goodput: first(LinkEstimate::trusted_goodput)
                 .unwrap_or(worst_goodput)
-                .min(doubted.unwrap_or(f64::INFINITY))
+                .min(worth.map_or(f64::INFINITY, |worth| worth.goodput))
                 .max(GOODPUT_MIN),
             loss: there.map_or(0.0, |link| link.loss),
         })
     };
     pairs.filter_map(link).collect()
-}
-
-/// What a link is worth that has carried nothing since another link of one of its ends has collapsed. Peers share one radio
-/// or cable for all their links, and to find out link by link would move the network once for each.
-///
-/// If its own round-trip time has grown since, it is worth as much as the one that collapsed. If not, nobody knows which end
-/// of that one is at fault: half-way, in the geometric mean, so that plans keep away from the peer that they can do without.
-fn doubted(
-    link: &LinkEstimate,
-    from: &PeerName,
-    to: &PeerName,
-    known: &BTreeMap<(PeerName, PeerName), LinkEstimate>,
-) -> Option<f64> {
-    let shares_an_end = |(a, b): &(PeerName, PeerName)| [a, b].iter().any(|end| *end == from || *end == to);
-    let neighbours = known.iter().filter(|(pair, _)| shares_an_end(pair)).map(|(_, other)| other);
-    let since = |age: f64| age < link.goodput_age_seconds;
-    let fallen = neighbours.filter(|other| other.fell_age_seconds.is_some_and(since));
-    let worst = fallen.filter_map(LinkEstimate::trusted_goodput).reduce(f64::min)?;
-    let own = link.trusted_goodput()?;
-    Some(if link.slower_since { worst } else { (worst * own).sqrt() })
 }
 
 /// The mean over the workers that were calibrated: one writes, another reads.
