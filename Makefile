@@ -57,7 +57,7 @@ define model
 	  --batch 64 --learning-rate 0.3 --precision bf16 --threads $(3)
 	test -f $(MODELS_DIR)/$(1)-cifar10.profile.json || nice -n 19 $(TARGET_DIR)/release/weir-worker study --arch $(1) \
 	  --dataset cifar10 --data $(WEIR_CIFAR10) --weights $(MODELS_DIR)/$(1)-cifar10.safetensors --threads $(3) \
-	  --budget full --out $(MODELS_DIR)/$(1)-cifar10.profile.json --html $(MODELS_DIR)/$(1)-cifar10.html
+	  --budget standard --out $(MODELS_DIR)/$(1)-cifar10.profile.json --html $(MODELS_DIR)/$(1)-cifar10.html
 endef
 
 models: build ## train and study the CIFAR-10 networks anew, into target/models: many hours; run again to go on
