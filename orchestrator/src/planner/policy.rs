@@ -17,7 +17,7 @@ use super::snapshot::Terms;
 /// # ... or one term alone: minimise = "energy"
 /// encodings = ["f32", "f16"]
 /// [bounds]
-/// accuracy_loss_points = 1.0
+/// accuracy_loss_points = 1.0  # also where nothing is written; 100 for no bound
 /// throughput = 4.0          # requests per second
 /// offered_load = true       # the load that the snapshot states is a bound too
 /// [pins]
@@ -88,7 +88,7 @@ pub struct References {
     pub period_seconds: f64,
 }
 
-/// What must hold.
+/// What must hold. A bound that is not written keeps its default, as everything else in the file does.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bounds {
@@ -175,7 +175,8 @@ impl Default for Bounds {
         Self {
             latency_seconds: None,
             energy_joules: None,
-            accuracy_loss_points: None,
+            // Accuracy is given up only as far as somebody has said; 100 lifts it.
+            accuracy_loss_points: Some(1.0),
             throughput: None,
             offered_load: true,
         }
@@ -205,7 +206,7 @@ impl Default for Policy {
         Self {
             goal: Goal::Weighted(DEFAULT_WEIGHTS),
             references: References::default(),
-            bounds: Bounds { accuracy_loss_points: Some(1.0), ..Bounds::default() },
+            bounds: Bounds::default(),
             encodings: Encoding::ALL.to_vec(),
             pins: Pins::default(),
         }
@@ -361,6 +362,9 @@ fn not_negative(name: &'static str, value: f64) -> Result<(), PolicyError> {
     Err(PolicyError::Number { name, value, expect: "zero or a number above" })
 }
 
+/// No plan loses more: what stands in a file for no bound, where leaving it out would mean the default.
+const ALL_POINTS: f64 = 100.0;
+
 impl From<Policy> for Written {
     fn from(policy: Policy) -> Self {
         let (minimise, weights) = match policy.goal {
@@ -371,7 +375,10 @@ impl From<Policy> for Written {
             minimise,
             weights,
             references: policy.references,
-            bounds: policy.bounds,
+            bounds: Bounds {
+                accuracy_loss_points: policy.bounds.accuracy_loss_points.or(Some(ALL_POINTS)),
+                ..policy.bounds
+            },
             encodings: policy.encodings,
             pins: policy.pins,
         }

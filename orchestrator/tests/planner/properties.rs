@@ -171,7 +171,15 @@ fn impossible_policies_are_refused() {
     check("encodings = ['f16']", "must contain \"f32\"");
     check("[bounds]\nspeed = 3", "unknown field");
     check("[pins]\non = ['F:layer1.1']\noff = ['F:layer1.1']", "both on and off");
-    assert_eq!(Policy::parse("").unwrap(), Policy::default().with_bounds(Bounds::default()).unwrap());
+    for text in ["", "[bounds]", "encodings = ['f32', 'f16', 'int8']"] {
+        assert_eq!(Policy::parse(text).unwrap(), Policy::default(), "{text}");
+    }
+    // What is stated replaces what it states, and the rest keeps its default.
+    let stated = Policy::parse("[bounds]\nlatency_seconds = 0.5").unwrap().bounds();
+    assert_eq!((stated.latency_seconds, stated.accuracy_loss_points), (Some(0.5), Some(1.0)));
+    let lifted = Bounds { accuracy_loss_points: None, ..Bounds::default() };
+    let written = toml::to_string(&Policy::default().with_bounds(lifted).unwrap()).unwrap();
+    assert_eq!(Policy::parse(&written).unwrap().bounds().accuracy_loss_points, Some(100.0));
     let written = toml::to_string(&Policy::default()).unwrap();
     assert_eq!(Policy::parse(&written).unwrap(), Policy::default());
 }
