@@ -27,12 +27,18 @@ const RTT_RISE_MIN: f64 = 0.005;
 /// Older readings are not trusted: three rounds of probing the most peers that a worker probes, one a second.
 pub const LINK_STALE: Duration = Duration::from_secs(60);
 
+/// A link that a plan opens is being dialled, and has not failed, for so long: the handshake takes a few round trips, and a
+/// poor link's take half a second each.
+const DIAL_MAX: Duration = Duration::from_secs(2);
+
 /// Folds the reports about one link.
 #[derive(Debug, Clone)]
 pub struct LinkEstimator {
     open: bool,
     up: bool,
     failed: bool,
+    /// Since when it has been open and was not up yet.
+    dialled: Option<Instant>,
     rtt: Option<Rtt>,
     minimum: WindowedMinimum,
     goodput: Option<Goodput>,
@@ -102,6 +108,7 @@ impl Default for LinkEstimator {
             open: false,
             up: false,
             failed: false,
+            dialled: None,
             rtt: None,
             minimum: WindowedMinimum::new(MINIMUM_WINDOW),
             goodput: None,
@@ -113,8 +120,7 @@ impl Default for LinkEstimator {
 impl LinkEstimator {
     /// Takes what the sender says. After a restart of the sender its counters begin anew.
     pub fn fold(&mut self, now: Instant, report: &LinkReport, restarted: bool) {
-        (self.open, self.up) = (report.open, report.up);
-        self.failed = !report.up && (report.open || report.probe_failures > 0);
+        self.fold_state(now, report, restarted);
         if let Some(reading) = report.rtt {
             let at = before(now, reading.age_seconds);
             if self.rtt.is_none_or(|known| at >= known.at) {
@@ -136,6 +142,21 @@ impl LinkEstimator {
             self.goodput = Some(Goodput { at, rate, samples: reading.samples, rtt, fell });
         }
         self.fold_loss(now, report, restarted);
+    }
+
+    /// It has failed if it is down and was up before for a plan, if the last probe failed, or if it is dialled for too long.
+    fn fold_state(&mut self, now: Instant, report: &LinkReport, restarted: bool) {
+        let (was_open, was_up) = (self.open && !restarted, self.up);
+        let dialled = (was_open && !was_up).then_some(self.dialled).flatten().unwrap_or(now);
+        self.failed = !report.up
+            && if report.open {
+                let too_long = now.saturating_duration_since(dialled) >= DIAL_MAX;
+                was_open && was_up || self.failed && !restarted || too_long
+            } else {
+                report.probe_failures > 0
+            };
+        self.dialled = (report.open && !report.up).then_some(dialled);
+        (self.open, self.up) = (report.open, report.up);
     }
 
     fn fold_loss(&mut self, now: Instant, report: &LinkReport, restarted: bool) {
@@ -262,6 +283,27 @@ mod tests {
         assert!(!link.estimate(start + seconds(4)).slower_since);
         link.fold(start + seconds(5), &report(0.2, 1e6, 3, (0, 0)), false);
         assert!(link.estimate(start + seconds(5)).slower_since, "no new transfer, but a longer way");
+    }
+
+    #[test]
+    fn a_link_that_is_dialled_has_not_failed_and_one_that_was_up_has() {
+        let (mut link, start) = (LinkEstimator::default(), Instant::now());
+        let probed = report(0.4, 1e6, 1, (0, 0));
+        let dialled = LinkReport { open: true, up: false, ..probed.clone() };
+        let up = LinkReport { open: true, ..probed.clone() };
+        let mut failed = |after: u64, report: &LinkReport| {
+            link.fold(start + Duration::from_millis(after), report, false);
+            link.estimate(start).failed
+        };
+        assert!(!failed(0, &probed));
+        assert!(!failed(250, &dialled) && !failed(500, &dialled), "the first dial of a plan");
+        assert!(!failed(750, &up));
+        assert!(failed(1000, &dialled) && failed(1250, &dialled), "it was up");
+        assert!(!failed(1500, &up));
+        assert!(!failed(1750, &probed));
+        assert!(!failed(2000, &dialled) && !failed(3900, &dialled) && failed(4000, &dialled), "too long");
+        let unreached = LinkReport { up: false, probe_failures: 1, ..probed.clone() };
+        assert!(failed(5000, &unreached) && failed(5250, &dialled), "the last probe said so");
     }
 
     #[test]
