@@ -164,6 +164,18 @@ impl Cluster {
         if members.is_empty() { self.connected().map(member).collect() } else { members }
     }
 
+    /// The connected workers that are left out for now.
+    pub fn left_out(&self, now: Instant) -> Vec<WorkerId> {
+        let members = self.members(now);
+        let is_member = |worker: &WorkerId| members.iter().any(|member| member.worker == *worker);
+        self.connected().map(|(worker, _)| worker).filter(|worker| !is_member(worker)).cloned().collect()
+    }
+
+    /// Whether `hello` is of another process than the one that was known by this name.
+    pub fn is_restarted(&self, worker: &WorkerId, hello: &Hello) -> bool {
+        self.workers.get(worker).is_some_and(|view| view.hello.start != hello.start)
+    }
+
     /// The worker of that name, if it is connected.
     pub fn member(&self, worker: &WorkerId) -> Option<Member> {
         self.workers.get(worker).filter(|view| view.is_connected()).map(|view| view.member(worker))

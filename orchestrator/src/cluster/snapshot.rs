@@ -15,6 +15,7 @@ use weir_shared::plan::Encoding;
 
 use super::doubt::Doubts;
 use super::{Cluster, WorkerView};
+use crate::planner::SnapshotError;
 use crate::planner::snapshot::{
     AccuracyTable, CodecCost, LinkState, Placement, Snapshot, VERSION, WorkerState,
 };
@@ -51,21 +52,25 @@ pub struct SnapshotInput<'a> {
 impl Cluster {
     /// The planner's input at `now`.
     ///
-    /// In it are the workers that are connected, not left out for now, and whose readings are trusted. A worker of the
-    /// current placement whose readings are not stays in it with the last that were: to doubt them is no reason to stop what
-    /// serves.
+    /// In it are the workers that are connected, not left out for now, and whose readings are trusted and possible. A worker
+    /// of the current placement that is left out stays in it, so that what runs can be judged; one whose readings are not
+    /// trusted stays with the last that were: to doubt them is no reason to stop what serves.
     pub fn snapshot(&self, now: Instant, input: &SnapshotInput<'_>) -> Snapshot {
+        self.freeze(now, input).0
+    }
+
+    /// [`snapshot`](Self::snapshot), and the workers that are not in it because of readings that the planner cannot use.
+    pub fn freeze(
+        &self,
+        now: Instant,
+        input: &SnapshotInput<'_>,
+    ) -> (Snapshot, Vec<(WorkerId, SnapshotError)>) {
         let in_use = |worker: &WorkerId| {
             input.current.as_ref().is_some_and(|current| current.workers.contains(worker))
         };
-        let members = self.members(now).into_iter().filter_map(|member| {
-            let view = self.workers.get(&member.worker)?;
-            let trusted = view.estimates.trust(now) == Trust::Fresh || in_use(&member.worker);
-            trusted.then_some((member.worker, view))
-        });
-        let members: Vec<(WorkerId, &WorkerView)> = members.collect();
+        let left_out = self.left_out(now);
         let network = input.network.network();
-        let worker = |(name, view): &(WorkerId, &WorkerView)| {
+        let state = |name: &WorkerId, view: &WorkerView| {
             let estimate = view.estimates.estimate(now, &network);
             let of_request = |layer: &LayerEstimate| layer.seconds().map(|s| s * f64::from(input.batch));
             WorkerState {
@@ -80,10 +85,25 @@ impl Cluster {
                 joules_per_byte_received: estimate.joules_per_byte.1,
             }
         };
+        let (mut workers, mut views, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, view) in self.connected() {
+            let is_fresh = || !left_out.contains(name) && view.estimates.trust(now) == Trust::Fresh;
+            if !in_use(name) && !is_fresh() {
+                continue;
+            }
+            let state = state(name, view);
+            match state.check(&network) {
+                Ok(()) => {
+                    workers.push(state);
+                    views.push(view);
+                }
+                Err(error) => unusable.push((name.clone(), error)),
+            }
+        }
         let peers: Vec<PeerName> = std::iter::once(input.gateway.clone())
-            .chain(members.iter().map(|(worker, _)| worker.peer()))
+            .chain(workers.iter().map(|worker| worker.name.peer()))
             .collect();
-        Snapshot {
+        let snapshot = Snapshot {
             version: VERSION,
             taken_unix_ms: input.taken_unix_ms,
             network: input.network,
@@ -91,12 +111,13 @@ impl Cluster {
             gateway: input.gateway.clone(),
             batch: input.batch,
             offered_load: input.offered_load,
-            workers: members.iter().map(worker).collect(),
+            workers,
             links: links(&peers, &self.link_estimates(now, &input.gateway)),
             accuracy: input.accuracy.clone(),
-            codec: codec(members.iter().map(|(_, view)| *view)),
+            codec: codec(views.into_iter()),
             current: input.current.clone(),
-        }
+        };
+        (snapshot, unusable)
     }
 }
 
@@ -253,6 +274,57 @@ mod tests {
         assert!((goodput(&cluster) - (1e5_f64 * 5e6).sqrt()).abs() < 1.0, "half-way: which end is at fault?");
         cluster.reported(later, &"a".parse().unwrap(), again(0.1, 2)).unwrap();
         assert_eq!(goodput(&cluster), 1e5);
+    }
+
+    #[test]
+    fn a_worker_that_refused_something_stays_where_it_serves() {
+        let now = Instant::now();
+        let mut cluster = cluster(now, &[]);
+        for name in ["a", "c"] {
+            cluster.blamed(now, &name.parse().unwrap(), "too little memory");
+        }
+        let current = || Placement {
+            active: Default::default(),
+            cuts: vec![],
+            workers: vec!["c".parse().unwrap()],
+            encodings: vec![],
+        };
+        let names = |snapshot: Snapshot| {
+            snapshot.workers.into_iter().map(|worker| worker.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(snapshot(&cluster, now, None)), ["b"]);
+        assert_eq!(names(snapshot(&cluster, now, Some(current()))), ["b", "c"]);
+        assert_eq!(cluster.left_out(now), ["a".parse().unwrap(), "c".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_worker_with_impossible_readings_is_left_out_and_named_and_the_others_are_planned_for() {
+        let now = Instant::now();
+        let mut cluster = cluster(now, &[]);
+        let layer = weir_shared::telemetry::LayerReading {
+            layer: weir_shared::arch::LayerId(1),
+            batch: 1,
+            runs: 1,
+            seconds: 1e-305,
+        };
+        let report =
+            Report { start: StartId(1), uptime_seconds: 2.0, layers: vec![layer], ..Report::default() };
+        cluster.reported(now, &"b".parse().unwrap(), report).unwrap();
+        let accuracy = full_only(None);
+        let input = SnapshotInput {
+            taken_unix_ms: 0,
+            network: Arch::ResNet20.into(),
+            weights: Digest::of(b""),
+            gateway: PeerName::new(Role::Orchestrator, "main").unwrap(),
+            batch: 1,
+            offered_load: 1.0,
+            accuracy: &accuracy,
+            current: None,
+        };
+        let (found, unusable) = cluster.freeze(now, &input);
+        found.check().unwrap();
+        assert_eq!(found.workers.len(), 2);
+        assert!(unusable.len() == 1 && unusable[0].1.to_string().contains("worker b"), "{unusable:?}");
     }
 
     #[test]

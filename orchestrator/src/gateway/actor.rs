@@ -139,9 +139,12 @@ impl GatewayActor {
 
     fn request_failed(&mut self, now: Instant, failure: &RequestFailure) {
         tracing::debug!(request = %failure.request, kind = failure.kind.name(), reason = %failure.reason, "attempt failed");
-        if let Verdict::GiveUp(pending, why) = self.ledger.failed(now, failure) {
-            self.give_up(pending, why);
+        match self.ledger.failed(now, failure) {
+            Verdict::Outdated => return,
+            Verdict::Retry => {}
+            Verdict::GiveUp(pending, why) => self.give_up(pending, why),
         }
+        self.windows.failed(failure.plan);
     }
 
     fn give_up(&self, pending: Pending<Reply>, why: GiveUp) {
@@ -187,6 +190,9 @@ impl GatewayActor {
     fn sweep(&mut self) {
         self.ledger.forget(Reply::is_closed);
         for pending in self.ledger.expire(now()) {
+            if let Some(plan) = pending.plan() {
+                self.windows.failed(plan);
+            }
             self.give_up(pending, GiveUp::Expired);
         }
         if self.admission() != *self.parts.admission.borrow() {

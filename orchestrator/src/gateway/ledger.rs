@@ -49,6 +49,16 @@ enum State {
     Running(PlanId),
 }
 
+impl<R> Pending<R> {
+    /// The plan on which it is under way.
+    pub const fn plan(&self) -> Option<PlanId> {
+        match self.state {
+            State::Running(plan) => Some(plan),
+            State::Waiting { .. } => None,
+        }
+    }
+}
+
 /// Admitted requests.
 #[derive(Debug)]
 pub struct Ledger<R> {

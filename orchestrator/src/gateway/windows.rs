@@ -1,6 +1,6 @@
 //! How long answers take, plan by plan, in windows: what re-planning compares its predictions with.
 //!
-//! Pure. Only answers of a first attempt count: a retry's time is that of a failure.
+//! Pure. Only answers of a first attempt count: a retry's time is that of a failure, which counts itself.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,8 +21,16 @@ pub struct Counted {
     pub arrivals: u64,
     /// Images in them.
     pub samples: u64,
-    /// Answers of each plan that gave any.
+    /// What was counted of each plan of which anything was.
     pub plans: Vec<(PlanId, Window)>,
+}
+
+impl Counted {
+    /// What was counted of `plan`; that nothing was, is something to know too.
+    pub fn of(&self, plan: PlanId) -> Window {
+        let idle = Window { arrivals: self.arrivals, seconds: self.seconds, ..Window::default() };
+        self.plans.iter().find(|(counted, _)| *counted == plan).map_or(idle, |(_, window)| *window)
+    }
 }
 
 /// The windows under way.
@@ -37,6 +45,7 @@ pub(super) struct Windows {
 #[derive(Debug, Default)]
 struct Answers {
     count: u64,
+    failures: u64,
     times: Vec<Duration>,
 }
 
@@ -60,18 +69,24 @@ impl Windows {
         }
     }
 
+    /// An attempt on `plan` has ended without an answer.
+    pub(super) fn failed(&mut self, plan: PlanId) {
+        self.plans.entry(plan).or_default().failures += 1;
+    }
+
     /// Ends the windows and begins new ones.
     pub(super) fn take(&mut self, now: Instant) -> Counted {
         let seconds = now.saturating_duration_since(self.since).as_secs_f64();
         self.since = now;
+        let (arrivals, samples) = (std::mem::take(&mut self.arrivals), std::mem::take(&mut self.samples));
         let window = |mut answers: Answers| {
             answers.times.sort_unstable();
             let median = answers.times.get(answers.times.len() / 2).copied().unwrap_or_default();
-            Window { answers: answers.count, seconds, median_seconds: median.as_secs_f64() }
+            let Answers { count, failures, .. } = answers;
+            Window { answers: count, arrivals, failures, seconds, median_seconds: median.as_secs_f64() }
         };
         let plans = std::mem::take(&mut self.plans).into_iter();
         let plans = plans.map(|(plan, answers)| (plan, window(answers))).collect();
-        let (arrivals, samples) = (std::mem::take(&mut self.arrivals), std::mem::take(&mut self.samples));
         Counted { seconds, arrivals, samples, plans }
     }
 }
@@ -89,10 +104,12 @@ mod tests {
         for millis in [30, 10, 20] {
             windows.answered(plan(1), Duration::from_millis(millis));
         }
-        windows.answered(plan(2), Duration::from_millis(5));
+        windows.failed(plan(2));
         windows.arrived(4);
         let found = windows.take(now + Duration::from_secs(2));
-        assert_eq!(found.plans[0], (plan(1), Window { answers: 3, seconds: 2.0, median_seconds: 0.02 }));
+        let idle = Window { arrivals: 1, seconds: 2.0, ..Window::default() };
+        assert_eq!(found.of(plan(1)), Window { answers: 3, median_seconds: 0.02, ..idle });
+        assert_eq!((found.of(plan(2)), found.of(plan(3))), (Window { failures: 1, ..idle }, idle));
         assert_eq!((found.plans.len(), found.arrivals, found.samples), (2, 1, 4));
         let next = windows.take(now + Duration::from_secs(3));
         assert_eq!(next, Counted { seconds: 1.0, arrivals: 0, samples: 0, plans: vec![] });

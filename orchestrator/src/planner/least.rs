@@ -110,7 +110,7 @@ fn overruns(snapshot: &Snapshot, policy: &Policy, solution: &Solution) -> Vec<Re
 }
 
 /// Snapshot and policy with limits that are wider by `share`; none if a bound would be no number.
-fn relaxed(snapshot: &Snapshot, policy: &Policy, share: f64) -> Option<(Snapshot, Policy)> {
+pub(crate) fn relaxed(snapshot: &Snapshot, policy: &Policy, share: f64) -> Option<(Snapshot, Policy)> {
     let wider = |bound: Option<f64>| bound.filter(|_| share.is_finite()).map(|bound| bound * (1.0 + share));
     let mut snapshot = snapshot.clone();
     for worker in &mut snapshot.workers {

@@ -30,6 +30,7 @@ pub use balanced::balanced;
 pub use draft::{Draft, DraftError, LinkMap, LinkMapError};
 pub use evaluate::{Evaluation, LinkCost, StageCost, Unusable, evaluate};
 pub use file::{PlanFile, PlanFileError};
+pub(crate) use least::relaxed;
 pub use least::{Overrun, least_overrun};
 pub use pareto::pareto;
 pub use policy::{Bounds, Goal, Pins, Policy, PolicyError, References, Term, Weights};

@@ -152,7 +152,7 @@ impl Snapshot {
             if !names.insert(&worker.name) {
                 return Err(SnapshotError::Twice(format!("worker {}", worker.name)));
             }
-            check_worker(worker, network)?;
+            worker.check(network)?;
         }
         Ok(())
     }
@@ -184,22 +184,28 @@ impl Snapshot {
     }
 }
 
-fn check_worker(worker: &WorkerState, network: &Network) -> Result<(), SnapshotError> {
-    let name = |what: &str| format!("{what} of worker {}", worker.name);
-    let layers = network.layer_count();
-    if !worker.layer_seconds.is_empty() && worker.layer_seconds.len() != usize::from(layers) {
-        let (worker, found) = (worker.name.to_string(), worker.layer_seconds.len());
-        return Err(SnapshotError::Layers { worker, found, layers });
+impl WorkerState {
+    /// Checks everything that the planner relies on.
+    ///
+    /// # Errors
+    /// Names the first thing that cannot be.
+    pub fn check(&self, network: &Network) -> Result<(), SnapshotError> {
+        let name = |what: &str| format!("{what} of worker {}", self.name);
+        let layers = network.layer_count();
+        if !self.layer_seconds.is_empty() && self.layer_seconds.len() != usize::from(layers) {
+            let (worker, found) = (self.name.to_string(), self.layer_seconds.len());
+            return Err(SnapshotError::Layers { worker, found, layers });
+        }
+        for seconds in self.layer_seconds.iter().flatten() {
+            not_negative(|| name("layer_seconds"), *seconds)?;
+        }
+        positive(|| name("macs_per_second"), self.macs_per_second)?;
+        not_negative(|| name("idle_watts"), self.idle_watts)?;
+        not_negative(|| name("active_watts"), self.active_watts)?;
+        self.power_budget_watts.map_or(Ok(()), |watts| not_negative(|| name("power_budget_watts"), watts))?;
+        not_negative(|| name("joules_per_byte_sent"), self.joules_per_byte_sent)?;
+        not_negative(|| name("joules_per_byte_received"), self.joules_per_byte_received)
     }
-    for seconds in worker.layer_seconds.iter().flatten() {
-        not_negative(|| name("layer_seconds"), *seconds)?;
-    }
-    positive(|| name("macs_per_second"), worker.macs_per_second)?;
-    not_negative(|| name("idle_watts"), worker.idle_watts)?;
-    not_negative(|| name("active_watts"), worker.active_watts)?;
-    worker.power_budget_watts.map_or(Ok(()), |watts| not_negative(|| name("power_budget_watts"), watts))?;
-    not_negative(|| name("joules_per_byte_sent"), worker.joules_per_byte_sent)?;
-    not_negative(|| name("joules_per_byte_received"), worker.joules_per_byte_received)
 }
 
 fn check_accuracy(accuracy: &AccuracyTable, network: &Network) -> Result<(), SnapshotError> {

@@ -19,6 +19,16 @@ const STEP: f64 = 0.1;
 /// Factors stay between a third and three: beyond it the model is wrong in another way than by a factor.
 const FACTOR: std::ops::RangeInclusive<f64> = 1.0 / 3.0..=3.0;
 
+/// A window whose error is another one than the last window's by more than this factor is not learnt from: something has
+/// collapsed or come back that telemetry has yet to see, and it is not the model that is wrong.
+const JUMP: f64 = 1.5;
+
+/// What was learnt of parts that are not used loses this share with each window: half of it in about six minutes of load.
+const FADE: f64 = 0.001;
+
+/// A factor this near to one is none.
+const NOTHING: f64 = 0.001;
+
 /// A part of a request's time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Part {
@@ -32,6 +42,8 @@ pub enum Part {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Corrections {
     factors: BTreeMap<Part, f64>,
+    /// The logarithm of measured by predicted, of the last window.
+    error: Option<f64>,
 }
 
 impl Corrections {
@@ -50,12 +62,43 @@ impl Corrections {
         if !usable {
             return;
         }
+        self.fade(parts);
+        let ratio = (measured_seconds / predicted).ln();
+        let last = self.error.replace(ratio);
+        if last.is_some_and(|last| (ratio - last).abs() > JUMP.ln()) {
+            return;
+        }
         let error = measured_seconds - predicted;
         for (part, seconds) in parts {
             let relative = (STEP * error * seconds / power).clamp(-STEP, STEP);
             let factor = (self.factor(part) * (1.0 + relative)).clamp(*FACTOR.start(), *FACTOR.end());
             self.factors.insert(part.clone(), factor);
         }
+    }
+
+    /// What was learnt of parts that nothing is heard of may hold no longer.
+    fn fade(&mut self, used: &[(Part, f64)]) {
+        self.factors.retain(|part, factor| {
+            if used.iter().any(|(other, _)| other == part) {
+                return true;
+            }
+            *factor = factor.powf(1.0 - FADE);
+            factor.ln().abs() > NOTHING
+        });
+    }
+
+    /// Another plan runs: its error is its own.
+    pub(super) const fn interrupt(&mut self) {
+        self.error = None;
+    }
+
+    /// A worker has restarted: what was learnt of it and of its links was learnt of another process.
+    pub(super) fn forget(&mut self, worker: &WorkerId) {
+        let peer = worker.peer();
+        self.factors.retain(|part, _| match part {
+            Part::Worker(name) => name != worker,
+            Part::Link(from, to) => *from != peer && *to != peer,
+        });
     }
 
     /// The snapshot with what was learnt in it.
@@ -150,6 +193,27 @@ mod tests {
         }
         let (a, b) = (corrections.factor(&part("a")), corrections.factor(&part("b")));
         assert!((a - 2.0).abs() < 0.1 && (b - 0.5).abs() < 0.1, "{a} {b}");
+    }
+
+    #[test]
+    fn a_jump_is_not_learnt_and_what_is_not_used_fades_and_a_restart_begins_anew() {
+        let mut corrections = Corrections::default();
+        for _ in 0..50 {
+            corrections.learn(&[(part("a"), 0.01 * corrections.factor(&part("a")))], 0.013);
+        }
+        let learnt = corrections.factor(&part("a"));
+        assert!((learnt - 1.3).abs() < 0.02, "{learnt}");
+        // A collapse that telemetry has not seen yet, in one window.
+        corrections.learn(&[(part("a"), 0.01 * learnt)], 0.2);
+        assert_eq!(corrections.factor(&part("a")), learnt);
+        corrections.learn(&[(part("b"), 0.01)], 0.01);
+        for _ in 0..700 {
+            corrections.learn(&[(part("b"), 0.01)], 0.01);
+        }
+        let faded = corrections.factor(&part("a"));
+        assert!(faded > 1.1 && faded < 1.2, "{faded}");
+        corrections.forget(&"a".parse().unwrap());
+        assert_eq!(corrections.factor(&part("a")), 1.0);
     }
 
     #[test]

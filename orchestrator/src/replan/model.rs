@@ -4,10 +4,10 @@ use weir_shared::plan::ActiveSet;
 
 use super::question::{Judged, Model, Solved};
 use super::rules::Rules;
-use crate::checker::check;
+use crate::checker::{check, check_placement};
 use crate::planner::snapshot::{Placement, Snapshot, Terms};
 use crate::planner::{
-    Effort, Evaluation, Goal, Policy, Solution, Term, evaluate, least_overrun, solve, solve_within,
+    Effort, Evaluation, Goal, Policy, Solution, Term, evaluate, least_overrun, relaxed, solve, solve_within,
 };
 
 /// The search is bounded by counting, so that the same snapshot gives the same plan; a proven per cent is enough where
@@ -54,7 +54,16 @@ impl Model for PlannerModel {
         let found = evaluate(snapshot, placement).map_err(|error| weir_shared::chain(&error))?;
         let excess = self.excess(snapshot, placement, &found);
         let objective = self.policy.objective(&found.terms);
-        Ok(Judged { placement: placement.clone(), terms: found.terms, objective, excess })
+        let tie = self.tie(&found.terms);
+        Ok(Judged { placement: placement.clone(), terms: found.terms, objective, excess, tie })
+    }
+
+    fn check(&self, snapshot: &Snapshot, judged: &Judged) -> Result<(), String> {
+        let limits = if judged.excess > 0.0 { relaxed(snapshot, &self.policy, judged.excess) } else { None };
+        let (snapshot, policy) =
+            limits.as_ref().map_or((snapshot, &self.policy), |(snapshot, policy)| (snapshot, policy));
+        let checked = check_placement(snapshot, policy, &judged.placement);
+        checked.map(drop).map_err(|violation| weir_shared::chain(&violation))
     }
 
     fn floor(&self) -> f64 {
@@ -74,6 +83,16 @@ impl Model for PlannerModel {
 }
 
 impl PlannerModel {
+    /// Where accuracy alone is made small, most plans lose none, and what they cost otherwise tells them apart.
+    fn tie(&self, terms: &Terms) -> Option<f64> {
+        let prices = self.policy.prices();
+        matches!(self.policy.goal(), Goal::Minimise(Term::AccuracyLoss)).then(|| {
+            prices.latency * terms.latency_seconds
+                + prices.energy * terms.energy_joules
+                + prices.period * terms.period_seconds
+        })
+    }
+
     /// A solution after the checker has looked at it: code of its own, so that a mistake of the solver's reaches nobody.
     fn solved(
         &self,

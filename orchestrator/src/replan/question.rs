@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use weir_shared::ids::{PeerName, WorkerId};
+
 use crate::planner::snapshot::{Placement, Snapshot, Terms};
 
 use super::flap::Pair;
@@ -23,6 +25,15 @@ pub trait Model: Send + Sync {
     /// Objectives below this are as good as zero: gains are measured against at least this much.
     fn floor(&self) -> f64 {
         0.0
+    }
+
+    /// Checks a placement that the model has judged, by code of its own, against every limit that [`Judged::excess`] does
+    /// not say is broken.
+    ///
+    /// # Errors
+    /// In words for people: what is wrong with it.
+    fn check(&self, _snapshot: &Snapshot, _judged: &Judged) -> Result<(), String> {
+        Ok(())
     }
 }
 
@@ -46,6 +57,8 @@ pub struct Judged {
     pub objective: f64,
     /// By what share the worst broken bound of the policy is broken; 0 where none is.
     pub excess: f64,
+    /// What decides among objectives that are equal, where the objective is below [`Model::floor`] most of the time.
+    pub tie: Option<f64>,
 }
 
 /// Everything that an answer depends on.
@@ -55,7 +68,9 @@ pub struct Question {
     pub at: Duration,
     /// The snapshot, with the cost model's corrections in it.
     pub snapshot: Snapshot,
+    pub(super) policy: u64,
     pub(super) suppressed: Vec<Pair>,
+    pub(super) left_out: Vec<WorkerId>,
     pub(super) avoid: Vec<Placement>,
     pub(super) held: Option<Placement>,
 }
@@ -67,6 +82,8 @@ pub struct Answer {
     pub at: Duration,
     /// On what.
     pub snapshot: Snapshot,
+    /// Under which policy, counted from the start.
+    pub(super) policy: u64,
     /// What runs; an error where it cannot go on running.
     pub current: Option<Result<Judged, String>>,
     /// The best that may be chosen.
@@ -84,14 +101,17 @@ pub struct Answer {
 impl Question {
     /// Asks the model.
     pub fn answer(self, model: &dyn Model) -> Answer {
-        let Self { at, snapshot, suppressed, avoid, held } = self;
+        let Self { at, snapshot, policy, suppressed, left_out, avoid, held } = self;
         let mut trusted = snapshot.clone();
-        trusted
-            .links
-            .retain(|link| !suppressed.iter().any(|(from, to)| *from == link.from && *to == link.to));
+        trusted.workers.retain(|worker| !left_out.contains(&worker.name));
+        let of_nobody = |peer: &PeerName| left_out.iter().any(|worker| worker.peer() == *peer);
+        trusted.links.retain(|link| {
+            let flaps = suppressed.iter().any(|(from, to)| *from == link.from && *to == link.to);
+            !flaps && !of_nobody(&link.from) && !of_nobody(&link.to)
+        });
         let solved = match model.solve(&trusted) {
-            // A link that flaps is better than none.
-            Err(_) if !suppressed.is_empty() => model.solve(&snapshot),
+            // A link that flaps is better than none, and so is a worker that refused something.
+            Err(_) if !suppressed.is_empty() || !left_out.is_empty() => model.solve(&snapshot),
             solved => solved,
         };
         let unmet = solved.as_ref().ok().and_then(|solved| solved.unmet.clone());
@@ -107,8 +127,9 @@ impl Question {
         let running = snapshot.current.as_ref();
         let current = running.map(|placement| model.judge(&snapshot, placement));
         let shed = running.and_then(|placement| shed(model, &snapshot, placement, &avoid));
+        let held = held.filter(|placement| !placement.workers.iter().any(|worker| left_out.contains(worker)));
         let held = held.and_then(|placement| model.judge(&snapshot, &placement).ok());
-        Answer { at, best, unmet, current, shed, held, floor: model.floor(), snapshot }
+        Answer { at, best, unmet, current, shed, held, floor: model.floor(), snapshot, policy }
     }
 }
 

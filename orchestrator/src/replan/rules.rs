@@ -26,7 +26,8 @@ pub struct Rules {
     pub fast_margin: f64,
     /// The least time from one soft change to the next.
     pub dwell_ms: u64,
-    /// Soft changes that may be made in a row.
+    /// Soft changes that may be made in a row; where it is more than one, the last is for what gains `sharp_margin`.
+    /// What relieves a broken bound is not counted, nor what another policy asks for.
     pub burst: u32,
     /// Time after which one more may be made.
     pub refill_ms: u64,
@@ -42,7 +43,8 @@ pub struct Rules {
     pub trial_answers: u64,
     /// A trial that gets too few answers ends undecided.
     pub trial_max_ms: u64,
-    /// A plan that did not deliver is left out so long; doubled each further time.
+    /// A plan that did not deliver is left out so long, and one that could not be rolled out for a sixth of it; doubled each
+    /// further time.
     pub penalty_ms: u64,
     /// Whether survivors answer in a dead worker's place with its blocks as identity.
     pub bypass: Bypass,
@@ -162,6 +164,10 @@ impl Rules {
 
     pub(super) const fn dwell(&self) -> Duration {
         Duration::from_millis(self.dwell_ms)
+    }
+
+    pub(super) const fn refill(&self) -> Duration {
+        Duration::from_millis(self.refill_ms)
     }
 
     pub(super) const fn penalty(&self) -> Duration {

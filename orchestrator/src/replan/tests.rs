@@ -81,6 +81,20 @@ fn snapshot() -> Snapshot {
     }
 }
 
+/// The snapshot without a worker and its links.
+fn without(mut snapshot: Snapshot, lost: &WorkerId) -> Snapshot {
+    snapshot.workers.retain(|state| state.name != *lost);
+    snapshot.links.retain(|link| link.from != lost.peer() && link.to != lost.peer());
+    snapshot
+}
+
+/// The way to a worker is slow.
+fn slow(to: &WorkerId) -> Snapshot {
+    let mut snapshot = snapshot();
+    change_link(&mut snapshot, "main", to.as_str(), |link| link.goodput /= 20.0);
+    snapshot
+}
+
 fn change_link(snapshot: &mut Snapshot, from: &str, to: &str, change: impl FnOnce(&mut LinkState)) {
     let (from, to) = (peer(from), peer(to));
     change(snapshot.links.iter_mut().find(|link| link.from == from && link.to == to).unwrap());
@@ -157,13 +171,74 @@ impl Model for Brute {
             energy_joules: 0.0,
             accuracy_loss_points: loss,
         };
-        Ok(Judged { placement: placement.clone(), terms, objective: latency + 0.02 * loss, excess: 0.0 })
+        let objective = latency + 0.02 * loss;
+        Ok(Judged { placement: placement.clone(), terms, objective, excess: 0.0, tie: None })
+    }
+}
+
+/// The same with a bound on latency in seconds.
+struct Bounded(f64);
+
+impl Model for Bounded {
+    fn solve(&self, snapshot: &Snapshot) -> Result<Solved, String> {
+        let all = Brute::placements(snapshot);
+        let mut found: Vec<_> = all.iter().filter_map(|one| self.judge(snapshot, one).ok()).collect();
+        found.sort_by(|a, b| (a.excess, a.objective).partial_cmp(&(b.excess, b.objective)).unwrap());
+        if found.is_empty() { Err("nobody is there".to_owned()) } else { Ok(Solved { found, unmet: None }) }
+    }
+
+    fn judge(&self, snapshot: &Snapshot, placement: &Placement) -> Result<Judged, String> {
+        let judged = Brute.judge(snapshot, placement)?;
+        Ok(Judged { excess: (judged.terms.latency_seconds / self.0 - 1.0).max(0.0), ..judged })
+    }
+}
+
+/// Accuracy alone is made small; ties are told apart by latency, as the planner's model does.
+struct AccuracyFirst;
+
+impl Model for AccuracyFirst {
+    fn solve(&self, snapshot: &Snapshot) -> Result<Solved, String> {
+        let all = Brute::placements(snapshot);
+        let mut found: Vec<_> = all.iter().filter_map(|one| self.judge(snapshot, one).ok()).collect();
+        found.sort_by(|a, b| a.objective.total_cmp(&b.objective));
+        Ok(Solved { found, unmet: None })
+    }
+
+    fn judge(&self, snapshot: &Snapshot, placement: &Placement) -> Result<Judged, String> {
+        let judged = Brute.judge(snapshot, placement)?;
+        let tie = 1e-6 * judged.terms.latency_seconds;
+        Ok(Judged { objective: judged.terms.accuracy_loss_points + tie, tie: Some(tie), ..judged })
+    }
+
+    fn floor(&self) -> f64 {
+        0.5
+    }
+}
+
+/// What runs is the best there is.
+struct Content;
+
+impl Model for Content {
+    fn solve(&self, snapshot: &Snapshot) -> Result<Solved, String> {
+        let found = vec![self.judge(snapshot, snapshot.current.as_ref().ok_or("nothing runs")?)?];
+        Ok(Solved { found, unmet: None })
+    }
+
+    fn judge(&self, _: &Snapshot, placement: &Placement) -> Result<Judged, String> {
+        let terms = Terms {
+            latency_seconds: 0.1,
+            period_seconds: 0.1,
+            energy_joules: 0.0,
+            accuracy_loss_points: 4.0,
+        };
+        Ok(Judged { placement: placement.clone(), terms, objective: 0.1, excess: 0.0, tie: None })
     }
 }
 
 /// A cluster on paper: commits what is decided at once, and keeps the trace.
 struct Sim {
     replanner: Replanner,
+    model: Box<dyn Model>,
     at: Duration,
     decisions: Vec<(Duration, Decision)>,
     trace: Vec<Entry>,
@@ -172,7 +247,14 @@ struct Sim {
 impl Sim {
     fn new(rules: Rules) -> Self {
         let replanner = Replanner::new(rules, Duration::ZERO);
-        Self { replanner, at: Duration::ZERO, decisions: vec![], trace: vec![] }
+        Self { replanner, model: Box::new(Brute), at: Duration::ZERO, decisions: vec![], trace: vec![] }
+    }
+
+    fn under(model: impl Model + 'static, rules: Rules) -> Self {
+        let mut sim = Self { model: Box::new(model), ..Self::new(rules) };
+        sim.run(20, snapshot);
+        sim.decisions.clear();
+        sim
     }
 
     fn note(&mut self, what: What) {
@@ -192,7 +274,7 @@ impl Sim {
         self.at += PERIOD;
         if let Some(question) = self.replanner.ask(self.at, snapshot.clone()) {
             self.note(What::Snapshot(Box::new(snapshot.clone())));
-            let answer = question.answer(&Brute);
+            let answer = question.answer(&*self.model);
             self.note(What::Answered {});
             let decided = self.replanner.decide(self.at, &answer);
             self.take(decided);
@@ -206,7 +288,10 @@ impl Sim {
     }
 
     fn measure(&mut self, median_seconds: f64) {
-        let window = Window { answers: 5, seconds: 0.25, median_seconds };
+        self.count(Window { answers: 5, arrivals: 5, failures: 0, seconds: 0.25, median_seconds });
+    }
+
+    fn count(&mut self, window: Window) {
         self.note(What::Measured(window));
         let decided = self.replanner.measured(self.at, window).decision;
         self.take(decided);
@@ -214,10 +299,12 @@ impl Sim {
 
     /// Settled on the plan for [`snapshot`], with the decisions so far forgotten.
     fn settled() -> Self {
-        let mut sim = Self::new(Rules::default());
-        sim.run(20, snapshot);
-        sim.decisions.clear();
-        sim
+        Self::under(Brute, Rules::default())
+    }
+
+    /// The first worker of what runs.
+    fn first(&self) -> WorkerId {
+        self.replanner.running().unwrap().workers[0].clone()
     }
 
     fn kinds(&self) -> Vec<Kind> {
@@ -275,8 +362,7 @@ fn a_lost_worker_is_replaced_at_once_whatever_the_rules_say() {
     sim.run(2, snapshot);
     for _ in 0..2 {
         let lost = sim.replanner.running().unwrap().workers[0].clone();
-        let mut without = snapshot();
-        without.workers.retain(|state| state.name != lost);
+        let without = without(snapshot(), &lost);
         let before = sim.decisions.len();
         sim.step(&without);
         assert_eq!(sim.kinds()[before..], [Kind::WorkerLost]);
@@ -333,11 +419,130 @@ fn a_plan_that_does_not_deliver_is_rolled_back_and_left_out() {
 }
 
 #[test]
+fn a_plan_that_answers_nobody_is_rolled_back() {
+    let mut sim = Sim::settled();
+    let good = sim.replanner.running().unwrap().clone();
+    let shifted = slow(&good.workers[0]);
+    sim.run(2, || shifted.clone());
+    assert_eq!(sim.kinds(), [Kind::Improvement]);
+    assert!(sim.replanner.is_on_trial());
+    for _ in 0..12 {
+        sim.step(&shifted);
+        sim.count(Window { arrivals: 5, failures: 5, seconds: 0.25, ..Window::default() });
+    }
+    assert_eq!(sim.kinds()[..2], [Kind::Improvement, Kind::Rollback]);
+    assert_eq!(sim.decisions[1].1.new, good);
+    assert!(sim.decisions[1].1.because.contains("20 of 20 attempts failed"), "{:?}", sim.decisions[1].1);
+}
+
+#[test]
+fn a_broken_bound_is_relieved_however_many_changes_there_were() {
+    let mut sim = Sim::under(Bounded(0.12), Rules::default());
+    for round in 1..=6 {
+        let (slow, began) = (slow(&sim.first()), sim.at);
+        sim.run(5, || slow.clone());
+        assert_eq!(sim.decisions.len(), round, "{:?}", sim.kinds());
+        assert!(sim.decisions[round - 1].0 - began <= Duration::from_secs(1));
+    }
+    assert!(sim.kinds().iter().all(|kind| *kind == Kind::Infeasible), "{:?}", sim.kinds());
+    // A bound that is broken now here and now there does not move the network with every reading.
+    sim.decisions.clear();
+    for _ in 0..40 {
+        let slow = slow(&sim.first());
+        sim.step(&slow);
+    }
+    assert!(sim.decisions.len() <= 11, "{:?}", sim.kinds());
+}
+
+#[test]
+fn where_accuracy_is_all_that_counts_latency_decides_among_equals() {
+    let mut sim = Sim::under(AccuracyFirst, Rules::default());
+    let slow = slow(&sim.first());
+    sim.run(10, || slow.clone());
+    assert_eq!(sim.kinds(), [Kind::Improvement]);
+    assert!(sim.replanner.running().unwrap().active.is_full(), "accuracy is not given up for it");
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut sim = Sim::under(AccuracyFirst, Rules::default());
+    sim.run(120, || noisy(&mut rng, 0.2));
+    assert_eq!(sim.kinds(), []);
+}
+
+#[test]
+fn another_policy_decides_once_and_not_by_an_older_answer() {
+    let mut sim = Sim::settled();
+    let slow = slow(&sim.first());
+    let late = sim.replanner.ask(sim.at, slow.clone()).unwrap().answer(&Brute);
+    let patient = Rules { hold_ms: 3_000, sharp_margin: 10.0, ..Rules::default() };
+    sim.replanner.policy_changed(patient);
+    assert_eq!(sim.replanner.decide(sim.at, &late), None);
+    // What runs is the best under the new policy too; what comes later is not the policy's doing.
+    sim.run(2, snapshot);
+    assert_eq!(sim.kinds(), []);
+    let began = sim.at;
+    sim.run(10, || slow.clone());
+    assert_eq!(sim.kinds(), [Kind::Improvement]);
+    assert!(sim.decisions[0].0 - began >= Duration::from_secs(3));
+}
+
+#[test]
+fn who_refused_something_serves_on_and_gets_nothing_new() {
+    let mut sim = Sim::settled();
+    let (first, other) = (sim.first(), if sim.first() == worker("b") { "c" } else { "b" });
+    sim.replanner.leave_out(std::slice::from_ref(&first));
+    sim.run(10, snapshot);
+    assert_eq!(sim.kinds(), [], "what runs is judged with it");
+    let slow = slow(&first);
+    sim.run(10, || slow.clone());
+    assert_eq!(sim.kinds(), [Kind::Improvement]);
+    assert!(!sim.decisions[0].1.new.workers.contains(&first));
+    let both = [worker("b"), worker("c")];
+    sim.replanner.leave_out(&both);
+    let only_a = without(snapshot(), &worker(other));
+    sim.run(10, || only_a.clone());
+    assert!(sim.decisions[1..].iter().all(|(_, decision)| decision.new.workers == [worker("a")]));
+}
+
+#[test]
+fn an_event_names_what_changed_and_not_what_was_first_measured_before() {
+    let mut sim = Sim::new(Rules::default());
+    sim.run(1, || {
+        let mut blind = snapshot();
+        blind.links.iter_mut().for_each(|link| (link.goodput, link.rtt_seconds) = (5e5, 0.05));
+        blind
+    });
+    let measured = |mut snapshot: Snapshot| {
+        let layers = snapshot.network.network().layers().len();
+        snapshot.workers.iter_mut().for_each(|worker| worker.layer_seconds = vec![Some(0.001); layers]);
+        snapshot
+    };
+    sim.run(30, || measured(snapshot()));
+    sim.decisions.clear();
+    let slow = measured(slow(&sim.first()));
+    sim.run(5, || slow.clone());
+    let shifted = &sim.decisions[0].1.shifted;
+    assert!(shifted.len() == 1 && shifted[0].what.contains("goodput"), "{shifted:?}");
+}
+
+#[test]
+fn a_decision_that_was_not_tried_costs_nothing() {
+    let mut sim = Sim::under(Brute, Rules { burst: 1, refill_ms: 600_000, ..Rules::default() });
+    let (slow, mut made) = (slow(&sim.first()), 0);
+    for _ in 0..40 {
+        sim.at += PERIOD;
+        let Some(question) = sim.replanner.ask(sim.at, slow.clone()) else { continue };
+        if sim.replanner.decide(sim.at, &question.answer(&Brute)).is_some() {
+            sim.replanner.dropped();
+            made += 1;
+        }
+    }
+    assert!(made > 3, "{made}");
+}
+
+#[test]
 fn a_shed_is_immediate_and_accuracy_comes_back() {
     let mut sim = Sim::new(Rules::default());
     let alone = |macs_per_second: f64| {
-        let mut snapshot = snapshot();
-        snapshot.workers.truncate(1);
+        let mut snapshot = without(without(snapshot(), &worker("b")), &worker("c"));
         snapshot.workers[0].macs_per_second = macs_per_second;
         snapshot
     };
@@ -379,18 +584,26 @@ fn a_bypass_needs_to_be_known_and_bearable_and_the_plan_behind_it_comes_at_once(
     let mut sim = with(Bypass::Profiled, Some(4.0));
     assert_eq!(sim.decisions[0].1.degraded_points, Some(4.0));
     assert!(sim.replanner.is_degraded());
-    let mut without = snapshot();
-    without.workers.retain(|state| state.name != worker("b"));
-    sim.step(&without);
+    sim.step(&without(snapshot(), &worker("b")));
     assert_eq!(sim.kinds(), [Kind::Bypass, Kind::Restore]);
     assert!(!sim.replanner.is_degraded());
+    assert!(!sim.replanner.is_on_trial(), "there is nothing to go back to");
+
+    // Where nothing is better than the survivors' plan, it is a plan like any other.
+    let mut sim = with(Bypass::Profiled, Some(4.0));
+    sim.model = Box::new(Content);
+    sim.step(&without(snapshot(), &worker("b")));
+    assert_eq!(sim.kinds(), [Kind::Bypass, Kind::Restore]);
+    assert_eq!(sim.decisions[0].1.new, sim.decisions[1].1.new);
+    assert!(!sim.replanner.is_degraded());
+    sim.run(5, || without(snapshot(), &worker("b")));
+    assert_eq!(sim.decisions.len(), 2);
 }
 
 #[test]
 fn an_answer_about_another_plan_is_not_followed() {
     let mut sim = Sim::settled();
-    let mut shifted = snapshot();
-    shifted.workers.retain(|state| state.name != sim.replanner.running().unwrap().workers[0]);
+    let shifted = without(snapshot(), &sim.first());
     let late = sim.replanner.ask(sim.at, shifted.clone()).unwrap().answer(&Brute);
     let mut decision = sim.replanner.decide(sim.at, &late).unwrap();
     decision.new.active = ActiveSet::parse("F:layer1.1,F:layer1.2", &Arch::ResNet20.network()).unwrap();
@@ -445,7 +658,7 @@ proptest! {
                 link.goodput *= 10f64.powf(rng.random_range(-2.0..2.0));
             }
             match rng.random_range(0..8) {
-                0 => { wild.workers.remove(rng.random_range(0..3)); }
+                0 => wild = without(wild, &worker(["a", "b", "c"][rng.random_range(0..3)])),
                 1 => wild.links[0].goodput = f64::NAN,
                 2 => wild.workers[0].macs_per_second = 0.0,
                 3 => wild.links.retain(|link| link.from != peer("b")),

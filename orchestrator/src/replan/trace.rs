@@ -66,6 +66,16 @@ pub enum What {
     Broken(String),
     /// What was lost is back as it was.
     Mended {},
+    /// No plan is to be made with these workers from now on; with all others again.
+    LeftOut {
+        /// Who.
+        workers: Vec<WorkerId>,
+    },
+    /// A worker is another process than before.
+    Restarted {
+        /// Who.
+        worker: WorkerId,
+    },
     /// Answers of the running plan were counted.
     Measured(Window),
     /// Another policy, as its file has it.
@@ -191,6 +201,14 @@ pub fn replay(policy: &str, entries: &[Entry], read: ReadPolicy<'_>) -> Result<V
             }
             What::Broken(why) => {
                 replanner.broken(why);
+                None
+            }
+            What::LeftOut { workers } => {
+                replanner.leave_out(workers);
+                None
+            }
+            What::Restarted { worker } => {
+                replanner.restarted(worker);
                 None
             }
             What::Mended {} => {

@@ -10,7 +10,6 @@ use super::messages::*;
 use super::term::{self, Commitment};
 use crate::clock::now;
 use crate::cluster::Departure;
-use crate::replan::trace;
 use crate::rollout::Event;
 
 impl Actor for Supervisor {
@@ -59,6 +58,9 @@ impl Handler<WorkerJoined> for Supervisor {
         let replaced = self.sessions.insert(worker.clone(), (session, directives));
         // A worker hears the welcome before anything else.
         self.tell(&worker, ToWorker::Welcome { term: self.parts.term });
+        if self.cluster.is_restarted(&worker, &hello) {
+            self.replanning.restarted(&worker);
+        }
         self.cluster.joined(now(), worker.clone(), session, hello, gateway_address);
         if let Some((_, older)) = replaced {
             let reason = "a newer session of this name takes over; two workers must not share a certificate";
@@ -180,8 +182,8 @@ impl Handler<GetTrace> for Supervisor {
     type Result = TraceLines;
 
     fn handle(&mut self, GetTrace { after }: GetTrace, _: &mut Self::Context) -> TraceLines {
-        let header = trace::Header { version: trace::VERSION, policy: self.replanning.policy.clone() };
-        TraceLines { header, entries: self.replanning.records.since(after) }
+        let records = &self.replanning.records;
+        TraceLines { header: records.header(), entries: records.since(after) }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use weir_shared::plan::PlanId;
 
 use crate::replan::Decision;
-use crate::replan::trace::{Entry, What};
+use crate::replan::trace::{Entry, Header, VERSION, What};
 
 /// Events kept: at a decision each minute, some hours.
 const EVENTS: usize = 256;
@@ -54,6 +54,8 @@ pub enum EventState {
 /// The two rings.
 #[derive(Debug, Default)]
 pub(super) struct Records {
+    /// The policy that was in force when the oldest entry was noted.
+    policy: String,
     events: VecDeque<EventRecord>,
     entries: VecDeque<(u64, Entry)>,
     next_event: u64,
@@ -61,10 +63,22 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// Under a policy file, with nothing noted.
+    pub(super) fn new(policy: String) -> Self {
+        Self { policy, ..Self::default() }
+    }
+
+    /// What a trace of the entries that are kept begins with.
+    pub(super) fn header(&self) -> Header {
+        Header { version: VERSION, policy: self.policy.clone() }
+    }
+
     /// Something happened that the rules were told, or that they decided.
     pub(super) fn note(&mut self, at_ms: u64, what: What) {
-        if self.entries.len() == ENTRIES {
-            self.entries.pop_front();
+        if self.entries.len() == ENTRIES
+            && let Some((_, Entry { what: What::Policy(text), .. })) = self.entries.pop_front()
+        {
+            self.policy = text;
         }
         self.entries.push_back((self.next_entry, Entry { at_ms, what }));
         self.next_entry += 1;
@@ -103,5 +117,22 @@ impl Records {
 
     pub(super) fn events(&self) -> Vec<EventRecord> {
         self.events.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_begins_with_the_policy_of_its_oldest_entry() {
+        let mut records = Records::new("first".to_owned());
+        records.note(0, What::Policy("second".to_owned()));
+        for at in 1..ENTRIES as u64 {
+            records.note(at, What::Mended {});
+        }
+        assert_eq!((records.since(None).len(), records.header().policy.as_str()), (ENTRIES, "first"));
+        records.note(1000, What::Mended {});
+        assert_eq!((records.since(None).len(), records.header().policy.as_str()), (ENTRIES, "second"));
     }
 }

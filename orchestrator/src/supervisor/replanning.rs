@@ -10,8 +10,9 @@ use weir_shared::ids::{Epoch, WorkerId};
 use weir_shared::plan::plan::BatchNorm;
 use weir_shared::plan::{ActiveSet, Node, Plan, PlanId};
 use weir_shared::profile::{Loss, Profile, weights_digest};
+use weir_shared::telemetry::Absurdity;
 
-use super::actor::Supervisor;
+use super::actor::{Admission, Supervisor};
 use super::choice::{Choice, PlanSource};
 use super::messages::Thought;
 use super::record::{EventState, Records};
@@ -19,8 +20,8 @@ use crate::clock::{now, unix_millis};
 use crate::cluster::{SnapshotInput, accuracy_table, full_only};
 use crate::gateway::Counted;
 use crate::gateway::oip::Degraded;
-use crate::planner::Draft;
-use crate::planner::snapshot::{AccuracyTable, LinkEncoding, Placement, Snapshot};
+use crate::planner::snapshot::{AccuracyTable, Candidate, LinkEncoding, LossSource, Placement, Snapshot};
+use crate::planner::{Draft, SnapshotError, Unusable, evaluate};
 use crate::replan::trace::What;
 use crate::replan::{Decision, Kind, Load, Model, Replanner, Rules};
 use crate::rollout::Rollout;
@@ -37,8 +38,6 @@ pub(super) struct Replanning {
     pub(super) replanner: Replanner,
     /// The optimisation model; none where plans come from a file or are balanced.
     pub(super) model: Option<Arc<dyn Model>>,
-    /// The policy file, for the trace.
-    pub(super) policy: String,
     pub(super) load: Load,
     pub(super) records: Records,
     pub(super) begun: Option<Begun>,
@@ -47,6 +46,10 @@ pub(super) struct Replanning {
     started: Instant,
     thinking: bool,
     looked: Option<Instant>,
+    /// Workers whose readings the planner cannot use, as they were logged.
+    unusable: Vec<WorkerId>,
+    /// Why the plan stays as it is, as it was logged.
+    told: Option<String>,
 }
 
 /// A decision that is being rolled out.
@@ -66,15 +69,16 @@ impl Replanning {
         Self {
             replanner: Replanner::new(rules, Duration::ZERO),
             model,
-            policy,
             load: Load::default(),
-            records: Records::default(),
+            records: Records::new(policy),
             begun: None,
             profile,
             accuracy,
             started: now(),
             thinking: false,
             looked: None,
+            unusable: Vec::new(),
+            told: None,
         }
     }
 
@@ -97,6 +101,20 @@ impl Replanning {
         }
     }
 
+    /// Nothing is to be planned with these workers for now.
+    fn leave_out(&mut self, workers: Vec<WorkerId>) {
+        if self.replanner.left_out() != workers {
+            self.replanner.leave_out(&workers);
+            self.note(What::LeftOut { workers });
+        }
+    }
+
+    /// A worker is another process than before.
+    pub(super) fn restarted(&mut self, worker: &WorkerId) {
+        self.replanner.restarted(worker);
+        self.note(What::Restarted { worker: worker.clone() });
+    }
+
     fn degraded(&self, decision: &Decision) -> Option<Degraded> {
         let full = self.accuracy.full_accuracy;
         let expected = full.zip(decision.degraded_points);
@@ -108,6 +126,10 @@ impl Replanning {
 impl Supervisor {
     /// The planner's input as it is now.
     pub(super) fn snapshot(&self) -> Snapshot {
+        self.freeze().0
+    }
+
+    fn freeze(&self) -> (Snapshot, Vec<(WorkerId, SnapshotError)>) {
         let input = SnapshotInput {
             taken_unix_ms: unix_millis(),
             network: self.parts.network,
@@ -118,7 +140,29 @@ impl Supervisor {
             accuracy: &self.replanning.accuracy,
             current: self.replanning.replanner.running().cloned(),
         };
-        self.cluster.snapshot(now(), &input)
+        self.cluster.freeze(now(), &input)
+    }
+
+    /// Each worker whose readings the planner cannot use is counted and named once, when that begins.
+    fn tell_unusable(&mut self, unusable: Vec<(WorkerId, SnapshotError)>) {
+        for (worker, error) in &unusable {
+            if !self.replanning.unusable.contains(worker) {
+                self.parts.metrics.telemetry_rejected(Absurdity::NotFinite);
+                let reason = weir_shared::chain(error);
+                tracing::warn!(%worker, %reason, "no plan is made with this worker: its readings cannot be");
+            }
+        }
+        self.replanning.unusable = unusable.into_iter().map(|(worker, _)| worker).collect();
+    }
+
+    /// Why nothing better runs is logged when that changes.
+    fn tell_blocked(&mut self) {
+        let blocked = self.replanning.replanner.blocked().map(str::to_owned);
+        if let Some(reason) = blocked.as_ref().filter(|_| blocked != self.replanning.told) {
+            tracing::warn!(%reason, "the plan stays as it is");
+            self.last_abort = Some(reason.clone());
+        }
+        self.replanning.told = blocked;
     }
 
     /// Asks the planner, if something that matters has changed and it is not being asked already.
@@ -130,14 +174,20 @@ impl Supervisor {
             return;
         }
         self.replanning.looked = Some(at);
-        let snapshot = self.snapshot();
+        let (snapshot, unusable) = self.freeze();
+        self.tell_unusable(unusable);
+        let in_snapshot = |worker: &WorkerId| snapshot.workers.iter().any(|known| known.name == *worker);
+        let left_out = self.cluster.left_out(at).into_iter().filter(in_snapshot).collect();
+        self.replanning.leave_out(left_out);
         let waits =
             snapshot.workers.len() < self.cluster.members(at).len() && at < self.changed + FIRST_READINGS;
         if self.plan.is_none() && waits {
             return;
         }
         let age = self.replanning.age();
-        let Some(question) = self.replanning.replanner.ask(age, snapshot.clone()) else { return };
+        let Some(question) = self.replanning.replanner.ask(age, snapshot.clone()) else {
+            return self.tell_blocked();
+        };
         self.replanning.note(What::Snapshot(Box::new(snapshot)));
         self.replanning.thinking = true;
         // The solver may take long; sessions and rollouts go on meanwhile.
@@ -160,25 +210,21 @@ impl Supervisor {
         }
         let age = self.replanning.age();
         self.replanning.note(What::Answered {});
-        let before = self.replanning.replanner.blocked().map(str::to_owned);
         let decided = self.replanning.replanner.decide(age, answer);
         match decided {
             Some(decision) => {
                 self.replanning.note(What::Decision(Box::new(decision.clone())));
                 self.begin(decision, BatchNorm::default(), context);
             }
-            None if self.plan.is_none() => self.fall_back(context),
-            None => {
-                let blocked = self.replanning.replanner.blocked().map(str::to_owned);
-                if let Some(reason) = blocked.filter(|reason| Some(reason) != before.as_ref()) {
-                    tracing::warn!(%reason, "the plan stays as it is");
-                    self.last_abort = Some(reason);
-                }
+            // Nobody answers, and the planner knows no plan at all.
+            None if answer.best.is_err() && (self.plan.is_none() || self.admission == Admission::Broken) => {
+                self.fall_back(context);
             }
+            None => self.tell_blocked(),
         }
     }
 
-    /// Nothing runs and the planner has no plan: work is spread evenly until it has.
+    /// Nothing answers and the planner has no plan: work is spread evenly until it has.
     fn fall_back(&mut self, context: &mut Context<Self>) {
         if let Some(reason) = self.replanning.replanner.blocked() {
             tracing::warn!(%reason, "no plan within the policy; work is spread evenly");
@@ -196,11 +242,9 @@ impl Supervisor {
         let decision = Decision {
             kind: match (&old, self.admission) {
                 (None, _) => Kind::First,
-                (Some(_), super::actor::Admission::Broken) => Kind::WorkerLost,
-                (Some(_), super::actor::Admission::Open) if self.replanning.replanner.is_degraded() => {
-                    Kind::Restore
-                }
-                (Some(_), super::actor::Admission::Open) => Kind::Improvement,
+                (Some(_), Admission::Broken) => Kind::WorkerLost,
+                (Some(_), Admission::Open) if self.replanning.replanner.is_degraded() => Kind::Restore,
+                (Some(_), Admission::Open) => Kind::Improvement,
             },
             because: because.to_owned(),
             old,
@@ -228,6 +272,13 @@ impl Supervisor {
                 return;
             }
         };
+        if let Err(reason) = self.check(&decision) {
+            tracing::error!(kind = %decision.kind, %reason, "the checker refuses the plan; another one is looked for");
+            let age = self.replanning.age();
+            self.replanning.replanner.aborted(age);
+            self.replanning.note(What::Aborted {});
+            return;
+        }
         let id = plan.id();
         self.epoch = id.epoch;
         let shifted = decision.shifted.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -249,6 +300,20 @@ impl Supervisor {
         let (rollout, steps) = Rollout::begin(now(), plan, self.plan.clone(), drain_max, linked);
         self.rollout = Some(rollout);
         self.carry_out(steps, context);
+    }
+
+    /// Has the checker look at whatever the model has judged: solutions, runners-up, sheds, held candidates, and plans to go
+    /// back to. Limits that such a plan is known to overrun are those that it is held to as overrun; memory never gives way.
+    ///
+    /// A bypass, an even spread and a person's plan are no model's: what they need is not known, or not the planner's to
+    /// judge.
+    fn check(&self, decision: &Decision) -> Result<(), String> {
+        let Some(model) = self.replanning.model.as_ref().filter(|_| decision.predicted.is_some()) else {
+            return Ok(());
+        };
+        let snapshot = self.snapshot();
+        // What is gone meanwhile is the rollout's to find, and the next question's.
+        model.judge(&snapshot, &decision.new).map_or(Ok(()), |judged| model.check(&snapshot, &judged))
     }
 
     pub(super) fn plan_of(&self, placement: &Placement, batch_norm: BatchNorm) -> Result<Plan, String> {
@@ -309,8 +374,13 @@ impl Supervisor {
         let Some(running) = self.replanning.replanner.running().cloned() else { return };
         let gone = |worker: &&WorkerId| self.cluster.member(worker).is_none();
         let lost: Vec<WorkerId> = running.workers.iter().filter(gone).cloned().collect();
-        let names: Vec<&str> = lost.iter().map(WorkerId::as_str).collect();
-        let why = format!("{} lost", names.join(", "));
+        // Whoever is there and does not hold the plan has begun anew before anybody missed it.
+        let plan = self.plan.as_ref().map(|plan| plan.id());
+        let anew =
+            |worker: &&WorkerId| !gone(worker) && !plan.is_some_and(|id| self.cluster.holds(worker, id));
+        let restarted = running.workers.iter().filter(anew).map(|worker| format!("{worker} restarted"));
+        let each = lost.iter().map(|worker| format!("{worker} lost")).chain(restarted);
+        let why = each.collect::<Vec<_>>().join(", ");
         self.replanning.replanner.broken(&why);
         self.replanning.note(What::Broken(why));
         if self.rollout.is_some() || lost.is_empty() {
@@ -318,13 +388,28 @@ impl Supervisor {
         }
         let network = self.parts.network.network();
         let loss_points = crate::replan::bypass(&network, &running, &lost)
-            .and_then(|placement| self.replanning.loss_points(&placement.active));
+            .and_then(|placement| self.degraded_points(&placement));
         self.replanning.note(What::Lost { workers: lost.clone(), loss_points });
         if let Some(decision) = self.replanning.replanner.emergency(&network, &lost, |_| loss_points) {
             self.replanning.note(What::Decision(Box::new(decision.clone())));
             let batch_norm =
                 self.plan.as_ref().map_or_else(BatchNorm::default, |plan| plan.draft().batch_norm);
             self.begin(decision, batch_norm, context);
+        }
+    }
+
+    /// Points of accuracy that answers of a bypass lose: those of its active set and of its encodings. None where either is
+    /// not known.
+    fn degraded_points(&self, placement: &Placement) -> Option<f64> {
+        let loss_points = self.replanning.loss_points(&placement.active)?;
+        let mut snapshot = self.snapshot();
+        snapshot.accuracy.candidates =
+            vec![Candidate { active: placement.active.clone(), loss_points, source: LossSource::Predicted }];
+        match evaluate(&snapshot, placement) {
+            Ok(found) => Some(found.terms.accuracy_loss_points),
+            Err(Unusable::NoLoss { .. }) => None,
+            // A link that nobody has heard of changes no accuracy.
+            Err(_) => Some(loss_points),
         }
     }
 
@@ -338,10 +423,6 @@ impl Supervisor {
         if let Some(event) = self.replanning.records.of(plan) {
             (event.state, event.committed_after_ms) = (EventState::Committed, Some(took.as_millis() as u64));
         }
-        let metrics = &self.parts.metrics;
-        if let Some(terms) = begun.decision.predicted {
-            metrics.predicted_latency(terms.latency_seconds);
-        }
         let degraded = self.replanning.degraded(&begun.decision);
         let loss = self.replanning.replanner.loss_points();
         let normal = self.replanning.accuracy.full_accuracy.zip(loss);
@@ -349,9 +430,10 @@ impl Supervisor {
             Some(degraded) => degraded.expected_accuracy,
             None => normal.map(|(full, points)| (full - points / 100.0).max(0.0)),
         };
-        if let Some(expected) = expected {
-            metrics.expected_accuracy(expected);
-        }
+        // What nobody knows of this plan is not what was known of the one before.
+        let metrics = &self.parts.metrics;
+        metrics.predicted_latency(begun.decision.predicted.map_or(f64::NAN, |terms| terms.latency_seconds));
+        metrics.expected_accuracy(expected.unwrap_or(f64::NAN));
         degraded
     }
 
@@ -370,14 +452,20 @@ impl Supervisor {
     pub(super) fn counted(&mut self, counted: &Counted, context: &mut Context<Self>) {
         self.replanning.load.fold(counted.seconds, counted.arrivals, counted.samples);
         let Some(id) = self.plan.as_ref().map(|plan| plan.id()) else { return };
-        let Some((_, window)) = counted.plans.iter().find(|(plan, _)| *plan == id) else { return };
-        if self.rollout.as_ref().is_some_and(|rollout| rollout.plan().id() != id) {
+        // While another plan is rolled out or drained, answers are not this plan's doing alone.
+        if self.rollout.is_some() || self.admission == Admission::Broken {
+            return;
+        }
+        let window = counted.of(id);
+        if window.is_idle() && !self.replanning.replanner.is_on_trial() {
             return;
         }
         let age = self.replanning.age();
-        self.replanning.note(What::Measured(*window));
-        let finding = self.replanning.replanner.measured(age, *window);
-        self.parts.metrics.measured_latency(window.median_seconds);
+        self.replanning.note(What::Measured(window));
+        let finding = self.replanning.replanner.measured(age, window);
+        if window.answers > 0 {
+            self.parts.metrics.measured_latency(window.median_seconds);
+        }
         if let Some((predicted, measured)) = finding.compared {
             self.parts.metrics.prediction_error((predicted - measured).abs() / measured);
         }
@@ -391,12 +479,7 @@ impl Supervisor {
         }
         if let Some(decision) = finding.decision {
             self.replanning.note(What::Decision(Box::new(decision.clone())));
-            if self.rollout.is_none() {
-                self.begin(decision, BatchNorm::default(), context);
-            } else {
-                self.replanning.replanner.dropped();
-                self.replanning.note(What::Dropped {});
-            }
+            self.begin(decision, BatchNorm::default(), context);
         }
     }
 
@@ -405,7 +488,6 @@ impl Supervisor {
         let (rules, model) = crate::replan::model::read(text)?;
         self.replanning.replanner.policy_changed(rules);
         self.replanning.model = Some(Arc::new(model));
-        text.clone_into(&mut self.replanning.policy);
         self.replanning.note(What::Policy(text.to_owned()));
         self.replanning.looked = None;
         tracing::info!("policy changed");
