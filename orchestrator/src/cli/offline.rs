@@ -13,6 +13,7 @@ use crate::planner::snapshot::{Placement, Snapshot, Terms};
 use crate::planner::{
     Effort, Evaluation, Infeasible, Policy, Solution, evaluate, least_overrun, pareto, solve,
 };
+use crate::replan::model;
 
 /// What to plan for, from files.
 #[derive(Debug, clap::Args)]
@@ -48,7 +49,10 @@ pub(super) fn run(args: &OfflineArgs, file: &Path) -> anyhow::Result<ExitCode> {
         None => Policy::default(),
         Some(file) => {
             let name = || format!("the policy {}", file.display());
-            Policy::parse(&std::fs::read_to_string(file).with_context(name)?).with_context(name)?
+            let text = std::fs::read_to_string(file).with_context(name)?;
+            // As the orchestrator reads it: with the rules of re-planning, which do not matter here.
+            let (_, model) = model::read(&text).map_err(anyhow::Error::msg).with_context(name)?;
+            model.policy().clone()
         }
     };
     anyhow::ensure!(

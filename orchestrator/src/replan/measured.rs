@@ -38,7 +38,11 @@ pub(super) struct Recent {
 }
 
 impl Recent {
+    /// Windows in which nobody asked say nothing of the load while somebody does.
     fn fold(&mut self, window: &Window) {
+        if window.is_idle() {
+            return;
+        }
         let share = 1.0 - (-window.seconds / ARRIVALS_SPAN).exp();
         let rate = self.rate.map_or(window.rate(), |known| known + (window.rate() - known) * share);
         self.rate = Some(rate);

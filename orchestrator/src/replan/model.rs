@@ -83,6 +83,11 @@ impl Model for PlannerModel {
 }
 
 impl PlannerModel {
+    /// What is best, and what must hold.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Where accuracy alone is made small, most plans lose none, and what they cost otherwise tells them apart.
     fn tie(&self, terms: &Terms) -> Option<f64> {
         let prices = self.policy.prices();

@@ -72,6 +72,8 @@ fn changes(before: &Snapshot, after: &Snapshot) -> impl Iterator<Item = Change> 
             (Some(a), Some(b)) if a == b => return None,
             // Symmetric: halving and doubling are equally large.
             (Some(a), Some(b)) if a > 0.0 && b > 0.0 => Size::Changed((b / a).ln().abs()),
+            // Load that begins or ends: it often follows from what has changed besides.
+            (Some(_), Some(_)) if of.is_none() => Size::Changed(1.0),
             (Some(a), _) if a > 0.0 => Size::Gone,
             (Some(_), None) => Size::Gone,
             _ => Size::Appeared,

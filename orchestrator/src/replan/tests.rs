@@ -524,6 +524,32 @@ fn an_event_names_what_changed_and_not_what_was_first_measured_before() {
 }
 
 #[test]
+fn the_checker_sees_whatever_the_model_has_judged_and_only_memory_never_gives_way() {
+    let check = |text: &str, change: fn(&mut Snapshot), expect: Result<(), &str>| {
+        let (_, model) = model::read(text).unwrap();
+        let mut snapshot = snapshot();
+        let found = model.solve(&snapshot).unwrap().found;
+        change(&mut snapshot);
+        for one in found {
+            let judged = model.judge(&snapshot, &one.placement).unwrap();
+            match (model.check(&snapshot, &judged), expect) {
+                (Ok(()), Ok(())) => {}
+                (Err(why), Err(expect)) => assert!(why.contains(expect), "{why}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    };
+    check("", |_| {}, Ok(()));
+    // Overrun, and by how much is known.
+    check("[bounds]\nlatency_seconds = 0.001", |_| {}, Ok(()));
+    check("", |snapshot| snapshot.offered_load = 100.0, Ok(()));
+    let little = |snapshot: &mut Snapshot| {
+        snapshot.workers.iter_mut().for_each(|worker| worker.memory_bytes = Some(1000));
+    };
+    check("", little, Err("memory"));
+}
+
+#[test]
 fn a_decision_that_was_not_tried_costs_nothing() {
     let mut sim = Sim::under(Brute, Rules { burst: 1, refill_ms: 600_000, ..Rules::default() });
     let (slow, mut made) = (slow(&sim.first()), 0);

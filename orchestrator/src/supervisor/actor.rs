@@ -187,7 +187,7 @@ impl Supervisor {
     }
 
     /// A plan that cannot be made now is tried again later; whatever serves goes on serving.
-    fn postpone(&mut self, reason: &str) {
+    pub(super) fn postpone(&mut self, reason: &str) {
         if self.last_abort.as_deref() != Some(reason) {
             tracing::warn!(%reason, "no plan for now");
         }

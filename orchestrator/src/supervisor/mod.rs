@@ -4,10 +4,12 @@
 //! begins a rollout when they do not fit. It may be woken at any time, any number of times, without harm.
 
 mod actor;
+mod begin;
 mod choice;
 mod handlers;
 mod measuring;
 mod messages;
+mod outcome;
 mod record;
 mod replanning;
 mod term;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use weir_shared::plan::PlanId;
 
+use crate::planner::snapshot::{EncodingLoss, LinkState, WorkerState};
 use crate::replan::Decision;
 use crate::replan::trace::{Entry, Header, VERSION, What};
 
@@ -13,6 +14,9 @@ const EVENTS: usize = 256;
 
 /// Trace entries kept for whoever records; a recorder asks several times a second.
 const ENTRIES: usize = 512;
+
+/// And of these no more than so many bytes: in a large cluster a snapshot alone is some megabytes.
+const BYTES_MAX: usize = 64 << 20;
 
 /// A decision and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +62,8 @@ pub(super) struct Records {
     policy: String,
     events: VecDeque<EventRecord>,
     entries: VecDeque<(u64, Entry)>,
+    /// What the entries take in memory, about.
+    bytes: usize,
     next_event: u64,
     next_entry: u64,
 }
@@ -75,13 +81,17 @@ impl Records {
 
     /// Something happened that the rules were told, or that they decided.
     pub(super) fn note(&mut self, at_ms: u64, what: What) {
-        if self.entries.len() == ENTRIES
-            && let Some((_, Entry { what: What::Policy(text), .. })) = self.entries.pop_front()
-        {
-            self.policy = text;
-        }
+        self.bytes += bytes(&what);
         self.entries.push_back((self.next_entry, Entry { at_ms, what }));
         self.next_entry += 1;
+        // The newest is kept, however large.
+        while self.entries.len() > ENTRIES || self.bytes > BYTES_MAX && self.entries.len() > 1 {
+            let Some((_, Entry { what, .. })) = self.entries.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(bytes(&what));
+            if let What::Policy(text) = what {
+                self.policy = text;
+            }
+        }
     }
 
     /// Entries behind number `after`, with the number of the last.
@@ -118,6 +128,21 @@ impl Records {
     pub(super) fn events(&self) -> Vec<EventRecord> {
         self.events.iter().cloned().collect()
     }
+}
+
+/// What an entry takes in memory, about: only snapshots are large.
+fn bytes(what: &What) -> usize {
+    /// Names and a placement.
+    const SMALL: usize = 1024;
+    /// The two names of a link, and one of a worker, beside their structures.
+    const NAMES: usize = 64;
+    let What::Snapshot(snapshot) = what else { return SMALL };
+    let layers = |worker: &WorkerState| worker.layer_seconds.len() * size_of::<Option<f64>>();
+    let workers = snapshot.workers.iter().map(|worker| size_of::<WorkerState>() + NAMES + layers(worker));
+    let links = snapshot.links.len() * (size_of::<LinkState>() + NAMES);
+    let accuracy = snapshot.accuracy.candidates.len() * SMALL / 4
+        + snapshot.accuracy.encodings.len() * size_of::<EncodingLoss>();
+    SMALL + workers.sum::<usize>() + links + accuracy
 }
 
 #[cfg(test)]

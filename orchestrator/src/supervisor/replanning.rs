@@ -1,30 +1,27 @@
-//! The supervisor's side of re-planning: takes snapshots, has the planner asked off this thread, and carries out what the
-//! rules decide. What decides is in [`crate::replan`].
+//! The supervisor's side of re-planning: takes snapshots, has the planner asked off this thread, and lets the rules decide.
+//! What decides is in [`crate::replan`]; what is decided goes on in `begin.rs`.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use weir_shared::ids::{Epoch, WorkerId};
+use weir_shared::ids::WorkerId;
+use weir_shared::plan::ActiveSet;
 use weir_shared::plan::plan::BatchNorm;
-use weir_shared::plan::{ActiveSet, Node, Plan, PlanId};
 use weir_shared::profile::{Loss, Profile, weights_digest};
 use weir_shared::telemetry::Absurdity;
 
 use super::actor::{Admission, Supervisor};
 use super::choice::{Choice, PlanSource};
 use super::messages::Thought;
-use super::record::{EventState, Records};
+use super::record::Records;
 use crate::clock::{now, unix_millis};
 use crate::cluster::{SnapshotInput, accuracy_table, full_only};
-use crate::gateway::Counted;
 use crate::gateway::oip::Degraded;
-use crate::planner::snapshot::{AccuracyTable, Candidate, LinkEncoding, LossSource, Placement, Snapshot};
-use crate::planner::{Draft, SnapshotError, Unusable, evaluate};
+use crate::planner::snapshot::{AccuracyTable, Candidate, LossSource, Placement, Snapshot};
+use crate::planner::{SnapshotError, Unusable, evaluate};
 use crate::replan::trace::What;
 use crate::replan::{Decision, Kind, Load, Model, Replanner, Rules};
-use crate::rollout::Rollout;
 
 /// Readings come four times a second; looking more often shows nothing new.
 const LOOK: Duration = Duration::from_millis(200);
@@ -42,10 +39,10 @@ pub(super) struct Replanning {
     pub(super) records: Records,
     pub(super) begun: Option<Begun>,
     profile: Option<Profile>,
-    accuracy: AccuracyTable,
+    pub(super) accuracy: AccuracyTable,
     started: Instant,
     thinking: bool,
-    looked: Option<Instant>,
+    pub(super) looked: Option<Instant>,
     /// Workers whose readings the planner cannot use, as they were logged.
     unusable: Vec<WorkerId>,
     /// Why the plan stays as it is, as it was logged.
@@ -115,7 +112,7 @@ impl Replanning {
         self.note(What::Restarted { worker: worker.clone() });
     }
 
-    fn degraded(&self, decision: &Decision) -> Option<Degraded> {
+    pub(super) fn degraded(&self, decision: &Decision) -> Option<Degraded> {
         let full = self.accuracy.full_accuracy;
         let expected = full.zip(decision.degraded_points);
         let expected_accuracy = expected.map(|(full, points)| (full - points / 100.0).max(0.0));
@@ -216,16 +213,17 @@ impl Supervisor {
                 self.replanning.note(What::Decision(Box::new(decision.clone())));
                 self.begin(decision, BatchNorm::default(), context);
             }
-            // Nobody answers, and the planner knows no plan at all.
-            None if answer.best.is_err() && (self.plan.is_none() || self.admission == Admission::Broken) => {
-                self.fall_back(context);
-            }
+            None if answer.best.is_err() && self.nobody_answers() => self.fall_back(context),
             None => self.tell_blocked(),
         }
     }
 
+    pub(super) fn nobody_answers(&self) -> bool {
+        self.plan.is_none() || self.admission == Admission::Broken
+    }
+
     /// Nothing answers and the planner has no plan: work is spread evenly until it has.
-    fn fall_back(&mut self, context: &mut Context<Self>) {
+    pub(super) fn fall_back(&mut self, context: &mut Context<Self>) {
         if let Some(reason) = self.replanning.replanner.blocked() {
             tracing::warn!(%reason, "no plan within the policy; work is spread evenly");
         }
@@ -258,115 +256,6 @@ impl Supervisor {
         self.replanning.note(What::Chosen(Box::new(decision.clone())));
         self.replanning.replanner.begin(decision.clone());
         self.begin(decision, batch_norm, context);
-    }
-
-    /// Begins the rollout of a decision, if it fits the cluster as it is now.
-    pub(super) fn begin(&mut self, decision: Decision, batch_norm: BatchNorm, context: &mut Context<Self>) {
-        let plan = match self.plan_of(&decision.new, batch_norm) {
-            Ok(plan) => Arc::new(plan),
-            Err(reason) => {
-                tracing::debug!(%reason, "the decision does not fit the cluster any more");
-                self.replanning.replanner.dropped();
-                self.replanning.note(What::Dropped {});
-                self.replanning.looked = None;
-                return;
-            }
-        };
-        if let Err(reason) = self.check(&decision) {
-            tracing::error!(kind = %decision.kind, %reason, "the checker refuses the plan; another one is looked for");
-            let age = self.replanning.age();
-            self.replanning.replanner.aborted(age);
-            self.replanning.note(What::Aborted {});
-            return;
-        }
-        let id = plan.id();
-        self.epoch = id.epoch;
-        let shifted = decision.shifted.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        tracing::info!(
-            plan = %id,
-            kind = %decision.kind,
-            because = %decision.because,
-            gain = decision.gain,
-            predicted_seconds = decision.predicted.map(|terms| terms.latency_seconds),
-            %shifted,
-            stages = plan.draft().stages.len(),
-            "rollout begins"
-        );
-        self.parts.metrics.replanned(decision.reason(), decision.change());
-        self.replanning.records.decided(unix_millis(), id, decision.clone());
-        self.replanning.begun = Some(Begun { decision, at: now() });
-        let linked = self.linked(&plan);
-        let drain_max = self.parts.drain_max;
-        let (rollout, steps) = Rollout::begin(now(), plan, self.plan.clone(), drain_max, linked);
-        self.rollout = Some(rollout);
-        self.carry_out(steps, context);
-    }
-
-    /// Has the checker look at whatever the model has judged: solutions, runners-up, sheds, held candidates, and plans to go
-    /// back to. Limits that such a plan is known to overrun are those that it is held to as overrun; memory never gives way.
-    ///
-    /// A bypass, an even spread and a person's plan are no model's: what they need is not known, or not the planner's to
-    /// judge.
-    fn check(&self, decision: &Decision) -> Result<(), String> {
-        let Some(model) = self.replanning.model.as_ref().filter(|_| decision.predicted.is_some()) else {
-            return Ok(());
-        };
-        let snapshot = self.snapshot();
-        // What is gone meanwhile is the rollout's to find, and the next question's.
-        model.judge(&snapshot, &decision.new).map_or(Ok(()), |judged| model.check(&snapshot, &judged))
-    }
-
-    pub(super) fn plan_of(&self, placement: &Placement, batch_norm: BatchNorm) -> Result<Plan, String> {
-        let member = |worker: &WorkerId| {
-            self.cluster.member(worker).ok_or_else(|| format!("worker {worker} is not there"))
-        };
-        let workers = placement.workers.iter().map(member).collect::<Result<_, _>>()?;
-        let encoding =
-            |link: &LinkEncoding| ((link.from.short().to_owned(), link.to.short().to_owned()), link.encoding);
-        let draft = Draft {
-            id: PlanId { term: self.parts.term, epoch: Epoch(self.epoch.0 + 1) },
-            parent: self.plan.as_ref().map(|plan| plan.id()),
-            network: self.parts.network,
-            active: placement.active.clone(),
-            cuts: placement.cuts.clone(),
-            workers,
-            gateway: self.parts.gateway_name.clone(),
-            links: &self.parts.links,
-            encodings: &placement.encodings.iter().map(encoding).collect(),
-            weights: self.parts.weights.clone(),
-            batch_norm,
-            max_batch: self.parts.max_batch,
-        };
-        draft.plan().map_err(|error| weir_shared::chain(&error))
-    }
-
-    /// The workers that hold the running plan and reach by it everybody whom `plan` has them reach.
-    fn linked(&self, plan: &Plan) -> BTreeSet<WorkerId> {
-        let Some(old) = &self.plan else { return BTreeSet::new() };
-        let reaches = |worker: &WorkerId| {
-            let Some(here) = plan.stage_of(worker).map(Node::Stage) else { return false };
-            let mut wanted = plan.edges().into_iter().filter(|(from, _)| *from == here);
-            wanted.all(|(from, to)| {
-                let route = plan.route(from, to);
-                route.is_some_and(|route| {
-                    let same = |open: &weir_shared::plan::Route| {
-                        (&open.from, &open.to, open.address) == (&route.from, &route.to, route.address)
-                    };
-                    old.draft().routes.iter().any(same) && self.reaches_now(worker, &route.to)
-                })
-            })
-        };
-        let workers = plan.draft().stages.iter().map(|stage| &stage.worker);
-        workers.filter(|worker| self.cluster.holds(worker, old.id()) && reaches(worker)).cloned().collect()
-    }
-
-    /// Whether the peer that `worker` sends to is still there; its own link is then open.
-    fn reaches_now(&self, worker: &WorkerId, to: &weir_shared::ids::PeerName) -> bool {
-        let old = self.plan.as_ref().map(|plan| plan.id());
-        match to.as_worker() {
-            Some(other) if other != *worker => old.is_some_and(|old| self.cluster.holds(&other, old)),
-            _ => true,
-        }
     }
 
     /// A worker of the running plan is lost: the others go on at once, if they can.
@@ -410,76 +299,6 @@ impl Supervisor {
             Err(Unusable::NoLoss { .. }) => None,
             // A link that nobody has heard of changes no accuracy.
             Err(_) => Some(loss_points),
-        }
-    }
-
-    /// What was begun runs. Says how its answers are marked.
-    pub(super) fn replan_committed(&mut self, plan: PlanId) -> Option<Degraded> {
-        let age = self.replanning.age();
-        self.replanning.replanner.committed(age);
-        self.replanning.note(What::Committed {});
-        let begun = self.replanning.begun.take()?;
-        let took = now().saturating_duration_since(begun.at);
-        if let Some(event) = self.replanning.records.of(plan) {
-            (event.state, event.committed_after_ms) = (EventState::Committed, Some(took.as_millis() as u64));
-        }
-        let degraded = self.replanning.degraded(&begun.decision);
-        let loss = self.replanning.replanner.loss_points();
-        let normal = self.replanning.accuracy.full_accuracy.zip(loss);
-        let expected = match degraded {
-            Some(degraded) => degraded.expected_accuracy,
-            None => normal.map(|(full, points)| (full - points / 100.0).max(0.0)),
-        };
-        // What nobody knows of this plan is not what was known of the one before.
-        let metrics = &self.parts.metrics;
-        metrics.predicted_latency(begun.decision.predicted.map_or(f64::NAN, |terms| terms.latency_seconds));
-        metrics.expected_accuracy(expected.unwrap_or(f64::NAN));
-        degraded
-    }
-
-    /// What was begun could not be carried out.
-    pub(super) fn replan_aborted(&mut self, plan: PlanId, reason: &str) {
-        let age = self.replanning.age();
-        self.replanning.replanner.aborted(age);
-        self.replanning.note(What::Aborted {});
-        self.replanning.begun = None;
-        if let Some(event) = self.replanning.records.of(plan) {
-            (event.state, event.failure) = (EventState::Aborted, Some(reason.to_owned()));
-        }
-    }
-
-    /// The gateway has counted what was offered and answered.
-    pub(super) fn counted(&mut self, counted: &Counted, context: &mut Context<Self>) {
-        self.replanning.load.fold(counted.seconds, counted.arrivals, counted.samples);
-        let Some(id) = self.plan.as_ref().map(|plan| plan.id()) else { return };
-        // While another plan is rolled out or drained, answers are not this plan's doing alone.
-        if self.rollout.is_some() || self.admission == Admission::Broken {
-            return;
-        }
-        let window = counted.of(id);
-        if window.is_idle() && !self.replanning.replanner.is_on_trial() {
-            return;
-        }
-        let age = self.replanning.age();
-        self.replanning.note(What::Measured(window));
-        let finding = self.replanning.replanner.measured(age, window);
-        if window.answers > 0 {
-            self.parts.metrics.measured_latency(window.median_seconds);
-        }
-        if let Some((predicted, measured)) = finding.compared {
-            self.parts.metrics.prediction_error((predicted - measured).abs() / measured);
-        }
-        if let Some((ended, measured)) = finding.trial {
-            tracing::info!(plan = %id, trial = ended, measured_seconds = measured, "trial ended");
-            if let Some(event) = self.replanning.records.of(id) {
-                (event.trial, event.measured_seconds) = (Some(ended.to_owned()), measured);
-                let old = event.decision.old_predicted.map(|terms| terms.latency_seconds);
-                event.measured_gain = old.zip(measured).map(|(old, measured)| 1.0 - measured / old);
-            }
-        }
-        if let Some(decision) = finding.decision {
-            self.replanning.note(What::Decision(Box::new(decision.clone())));
-            self.begin(decision, BatchNorm::default(), context);
         }
     }
 

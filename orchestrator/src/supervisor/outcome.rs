@@ -1,0 +1,84 @@
+//! What becomes of a decision: it runs or it cannot, and its answers show what it was worth.
+
+use actix::prelude::*;
+use weir_shared::plan::PlanId;
+use weir_shared::plan::plan::BatchNorm;
+
+use super::actor::{Admission, Supervisor};
+use super::record::EventState;
+use crate::clock::now;
+use crate::gateway::Counted;
+use crate::gateway::oip::Degraded;
+use crate::replan::trace::What;
+
+impl Supervisor {
+    /// What was begun runs. Says how its answers are marked.
+    pub(super) fn replan_committed(&mut self, plan: PlanId) -> Option<Degraded> {
+        let age = self.replanning.age();
+        self.replanning.replanner.committed(age);
+        self.replanning.note(What::Committed {});
+        let begun = self.replanning.begun.take()?;
+        let took = now().saturating_duration_since(begun.at);
+        if let Some(event) = self.replanning.records.of(plan) {
+            (event.state, event.committed_after_ms) = (EventState::Committed, Some(took.as_millis() as u64));
+        }
+        let degraded = self.replanning.degraded(&begun.decision);
+        let loss = self.replanning.replanner.loss_points();
+        let normal = self.replanning.accuracy.full_accuracy.zip(loss);
+        let expected = match degraded {
+            Some(degraded) => degraded.expected_accuracy,
+            None => normal.map(|(full, points)| (full - points / 100.0).max(0.0)),
+        };
+        // What nobody knows of this plan is not what was known of the one before.
+        let metrics = &self.parts.metrics;
+        metrics.predicted_latency(begun.decision.predicted.map_or(f64::NAN, |terms| terms.latency_seconds));
+        metrics.expected_accuracy(expected.unwrap_or(f64::NAN));
+        degraded
+    }
+
+    /// What was begun could not be carried out.
+    pub(super) fn replan_aborted(&mut self, plan: PlanId, reason: &str) {
+        let age = self.replanning.age();
+        self.replanning.replanner.aborted(age);
+        self.replanning.note(What::Aborted {});
+        self.replanning.begun = None;
+        if let Some(event) = self.replanning.records.of(plan) {
+            (event.state, event.failure) = (EventState::Aborted, Some(reason.to_owned()));
+        }
+    }
+
+    /// The gateway has counted what was offered and answered.
+    pub(super) fn counted(&mut self, counted: &Counted, context: &mut Context<Self>) {
+        self.replanning.load.fold(counted.seconds, counted.arrivals, counted.samples);
+        let Some(id) = self.plan.as_ref().map(|plan| plan.id()) else { return };
+        // While another plan is rolled out or drained, answers are not this plan's doing alone.
+        if self.rollout.is_some() || self.admission == Admission::Broken {
+            return;
+        }
+        let window = counted.of(id);
+        if window.is_idle() && !self.replanning.replanner.is_on_trial() {
+            return;
+        }
+        let age = self.replanning.age();
+        self.replanning.note(What::Measured(window));
+        let finding = self.replanning.replanner.measured(age, window);
+        if window.answers > 0 {
+            self.parts.metrics.measured_latency(window.median_seconds);
+        }
+        if let Some((predicted, measured)) = finding.compared {
+            self.parts.metrics.prediction_error((predicted - measured).abs() / measured);
+        }
+        if let Some((ended, measured)) = finding.trial {
+            tracing::info!(plan = %id, trial = ended, measured_seconds = measured, "trial ended");
+            if let Some(event) = self.replanning.records.of(id) {
+                (event.trial, event.measured_seconds) = (Some(ended.to_owned()), measured);
+                let old = event.decision.old_predicted.map(|terms| terms.latency_seconds);
+                event.measured_gain = old.zip(measured).map(|(old, measured)| 1.0 - measured / old);
+            }
+        }
+        if let Some(decision) = finding.decision {
+            self.replanning.note(What::Decision(Box::new(decision.clone())));
+            self.begin(decision, BatchNorm::default(), context);
+        }
+    }
+}
