@@ -29,10 +29,10 @@ impl Supervisor {
             Some(degraded) => degraded.expected_accuracy,
             None => normal.map(|(full, points)| (full - points / 100.0).max(0.0)),
         };
-        // What nobody knows of this plan is not what was known of the one before.
+        // What nobody knows of this plan is 0, and not what was known of the one before.
         let metrics = &self.parts.metrics;
-        metrics.predicted_latency(begun.decision.predicted.map_or(f64::NAN, |terms| terms.latency_seconds));
-        metrics.expected_accuracy(expected.unwrap_or(f64::NAN));
+        metrics.predicted_latency(begun.decision.predicted.map_or(0.0, |terms| terms.latency_seconds));
+        metrics.expected_accuracy(expected.unwrap_or(0.0));
         degraded
     }
 
