@@ -45,7 +45,7 @@ pub(super) struct Replanning {
     pub(super) looked: Option<Instant>,
     /// Workers whose readings the planner cannot use, as they were logged.
     unusable: Vec<WorkerId>,
-    /// Why the plan stays as it is, as it was logged.
+    /// Why the plan stays as it is, as it was logged, without its figures.
     told: Option<String>,
 }
 
@@ -152,14 +152,15 @@ impl Supervisor {
         self.replanning.unusable = unusable.into_iter().map(|(worker, _)| worker).collect();
     }
 
-    /// Why nothing better runs is logged when that changes.
+    /// Why nothing better runs is logged when that changes, whatever its figures are.
     fn tell_blocked(&mut self) {
         let blocked = self.replanning.replanner.blocked().map(str::to_owned);
-        if let Some(reason) = blocked.as_ref().filter(|_| blocked != self.replanning.told) {
+        let words = blocked.as_ref().map(|reason| reason.replace(|c: char| c.is_ascii_digit(), ""));
+        if let Some(reason) = blocked.filter(|_| words != self.replanning.told) {
             tracing::warn!(%reason, "the plan stays as it is");
-            self.last_abort = Some(reason.clone());
+            self.last_abort = Some(reason);
         }
-        self.replanning.told = blocked;
+        self.replanning.told = words;
     }
 
     /// Asks the planner, if something that matters has changed and it is not being asked already.
