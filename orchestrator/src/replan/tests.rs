@@ -550,6 +550,25 @@ fn the_checker_sees_whatever_the_model_has_judged_and_only_memory_never_gives_wa
 }
 
 #[test]
+fn an_event_names_the_plans_own_parts_first_and_what_appeared_last() {
+    let mut sim = Sim::settled();
+    let (first, a) = (sim.first(), worker("a"));
+    let mut shifted = slow(&first);
+    // Another worker's link changes by more, it gets a budget, and load begins and ends with the collapse.
+    change_link(&mut shifted, "a", "main", |link| link.goodput /= 100.0);
+    shifted.workers.iter_mut().filter(|state| state.name == a).for_each(|state| {
+        (state.power_budget_watts, state.idle_watts) = (Some(30.0), 2.0);
+    });
+    shifted.offered_load = 0.0;
+    sim.run(2, || shifted.clone());
+    let named: Vec<&str> = sim.decisions[0].1.shifted.iter().map(|shift| shift.what.as_str()).collect();
+    assert!(named[0].contains(&format!("main -> {first}")), "{named:?}");
+    assert!(named[1].contains("offered load"), "{named:?}");
+    assert!(named[2].contains("a -> main") && named[3].contains("idle power"), "{named:?}");
+    assert!(named[4].contains("power budget"), "{named:?}");
+}
+
+#[test]
 fn a_decision_that_was_not_tried_costs_nothing() {
     let mut sim = Sim::under(Brute, Rules { burst: 1, refill_ms: 600_000, ..Rules::default() });
     let (slow, mut made) = (slow(&sim.first()), 0);
