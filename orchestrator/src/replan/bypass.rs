@@ -7,7 +7,8 @@ use weir_shared::arch::{LayerId, Network, Shortcut};
 use weir_shared::ids::WorkerId;
 use weir_shared::plan::{ActiveSet, Connection, Partition};
 
-use crate::planner::snapshot::Placement;
+use crate::planner::snapshot::{Candidate, LossSource, Placement, Snapshot};
+use crate::planner::{Unusable, evaluate};
 
 /// The placement without the workers in `lost`, if their layers can be skipped: every block with a layer there must
 /// have the identity for a shortcut. Stem, head and blocks that reshape cannot be skipped.
@@ -56,6 +57,23 @@ pub fn bypass(network: &Network, running: &Placement, lost: &[WorkerId]) -> Opti
             .cloned()
             .collect(),
     })
+}
+
+/// Points of accuracy that answers under `placement` lose where its active set loses `of_set`: its encodings lose theirs
+/// besides. None where that is not known of an encoding at the cut where it is.
+pub fn lost_points(mut snapshot: Snapshot, placement: &Placement, of_set: f64) -> Option<f64> {
+    // The set may be none that a plan would choose.
+    snapshot.accuracy.candidates = vec![Candidate {
+        active: placement.active.clone(),
+        loss_points: of_set,
+        source: LossSource::Predicted,
+    }];
+    match evaluate(&snapshot, placement) {
+        Ok(found) => Some(found.terms.accuracy_loss_points),
+        Err(Unusable::NoLoss { .. }) => None,
+        // A link that nobody has heard of changes no accuracy.
+        Err(_) => Some(of_set),
+    }
 }
 
 #[cfg(test)]

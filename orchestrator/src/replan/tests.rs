@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use weir_shared::arch::{Arch, LayerId};
 use weir_shared::digest::Digest;
 use weir_shared::ids::{PeerName, Role, WorkerId};
-use weir_shared::plan::{ActiveSet, Dataflow, Node, Partition, StageProgram};
+use weir_shared::plan::{ActiveSet, Dataflow, Encoding, Node, Partition, StageProgram};
 
 use super::trace::{self, Entry, What};
 use super::*;
@@ -643,6 +643,23 @@ fn a_bypass_needs_to_be_known_and_bearable_and_the_plan_behind_it_comes_at_once(
     assert!(!sim.replanner.is_degraded());
     sim.run(5, || without(snapshot(), &worker("b")));
     assert_eq!(sim.decisions.len(), 2);
+}
+
+#[test]
+fn what_a_bypass_loses_is_its_sets_loss_and_its_encodings() {
+    let encoded = |encoding| Placement {
+        active: ActiveSet::parse("F:layer1.2", &Arch::ResNet20.network()).unwrap(),
+        cuts: vec![LayerId(4)],
+        workers: ["a", "c"].map(worker).into(),
+        encodings: vec![LinkEncoding { from: peer("a"), to: peer("c"), encoding }],
+    };
+    let mut snapshot = snapshot();
+    snapshot.accuracy.encodings =
+        vec![EncodingLoss { cut: LayerId(4), encoding: Encoding::Int8, loss_points: 0.5 }];
+    let lost = |encoding| bypass::lost_points(snapshot.clone(), &encoded(encoding), 4.0);
+    assert_eq!(lost(Encoding::F32), Some(4.0));
+    assert_eq!(lost(Encoding::Int8), Some(4.5));
+    assert_eq!(lost(Encoding::F16), None, "nobody knows");
 }
 
 #[test]

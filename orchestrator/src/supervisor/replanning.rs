@@ -18,8 +18,8 @@ use super::record::Records;
 use crate::clock::{now, unix_millis};
 use crate::cluster::{SnapshotInput, accuracy_table, full_only};
 use crate::gateway::oip::Degraded;
-use crate::planner::snapshot::{AccuracyTable, Candidate, LossSource, Placement, Snapshot};
-use crate::planner::{SnapshotError, Unusable, evaluate};
+use crate::planner::SnapshotError;
+use crate::planner::snapshot::{AccuracyTable, Snapshot};
 use crate::replan::trace::What;
 use crate::replan::{Decision, Kind, Load, Model, Replanner, Rules};
 
@@ -277,29 +277,16 @@ impl Supervisor {
             return;
         }
         let network = self.parts.network.network();
-        let loss_points = crate::replan::bypass(&network, &running, &lost)
-            .and_then(|placement| self.degraded_points(&placement));
+        let loss_points = crate::replan::bypass(&network, &running, &lost).and_then(|placement| {
+            let of_set = self.replanning.loss_points(&placement.active)?;
+            crate::replan::bypass::lost_points(self.snapshot(), &placement, of_set)
+        });
         self.replanning.note(What::Lost { workers: lost.clone(), loss_points });
         if let Some(decision) = self.replanning.replanner.emergency(&network, &lost, |_| loss_points) {
             self.replanning.note(What::Decision(Box::new(decision.clone())));
             let batch_norm =
                 self.plan.as_ref().map_or_else(BatchNorm::default, |plan| plan.draft().batch_norm);
             self.begin(decision, batch_norm, context);
-        }
-    }
-
-    /// Points of accuracy that answers of a bypass lose: those of its active set and of its encodings. None where either is
-    /// not known.
-    fn degraded_points(&self, placement: &Placement) -> Option<f64> {
-        let loss_points = self.replanning.loss_points(&placement.active)?;
-        let mut snapshot = self.snapshot();
-        snapshot.accuracy.candidates =
-            vec![Candidate { active: placement.active.clone(), loss_points, source: LossSource::Predicted }];
-        match evaluate(&snapshot, placement) {
-            Ok(found) => Some(found.terms.accuracy_loss_points),
-            Err(Unusable::NoLoss { .. }) => None,
-            // A link that nobody has heard of changes no accuracy.
-            Err(_) => Some(loss_points),
         }
     }
 
