@@ -112,7 +112,7 @@ impl Cluster {
             batch: input.batch,
             offered_load: input.offered_load,
             workers,
-            links: links(&peers, &self.link_estimates(now, &input.gateway)),
+            links: links(&peers, &input.gateway, &self.link_estimates(now, &input.gateway)),
             accuracy: input.accuracy.clone(),
             codec: codec(views.into_iter()),
             current: input.current.clone(),
@@ -122,8 +122,12 @@ impl Cluster {
 }
 
 /// Every ordered pair of peers whose link is not known to be broken.
-fn links(peers: &[PeerName], known: &BTreeMap<(PeerName, PeerName), LinkEstimate>) -> Vec<LinkState> {
-    let doubts = Doubts::new(known);
+fn links(
+    peers: &[PeerName],
+    gateway: &PeerName,
+    known: &BTreeMap<(PeerName, PeerName), LinkEstimate>,
+) -> Vec<LinkState> {
+    let doubts = Doubts::new(known, gateway);
     let between = |from: &PeerName, to: &PeerName| known.get(&(from.clone(), to.clone()));
     let rtts = known.values().filter_map(LinkEstimate::trusted_rtt);
     let goodputs = known.values().filter_map(LinkEstimate::trusted_goodput);

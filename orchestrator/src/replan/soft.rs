@@ -17,6 +17,9 @@ use crate::planner::snapshot::Placement;
 /// A bound that is broken by more than this share is not noise.
 const EXCESS_HARD: f64 = 0.25;
 
+/// A bound that is broken by no more than this share is kept, as far as anybody can measure.
+const EXCESS_NOISE: f64 = 0.02;
+
 /// Where bounds are broken either way, less relief than this is not worth a change.
 const RELIEF_MIN: f64 = 0.05;
 
@@ -70,7 +73,8 @@ impl Comparison<'_> {
     fn hold(&self, candidate: &Judged, urgency: Urgency) -> Duration {
         match (urgency, self.restores(candidate), self.is_sharp(candidate)) {
             (Urgency::Policy, ..) => Duration::ZERO,
-            (Urgency::Relief, ..) if self.current.excess > EXCESS_HARD => Duration::ZERO,
+            // Long enough to learn which end of a collapsed link is at fault: a wrong guess costs seconds.
+            (Urgency::Relief, ..) if self.current.excess > EXCESS_HARD => self.rules.sharp_hold(),
             (_, true, _) => self.rules.restore_hold(),
             (_, false, true) => self.rules.sharp_hold(),
             (_, false, false) => self.rules.hold(),
@@ -106,11 +110,11 @@ impl Replanner {
         if let Err(why) = &answer.best {
             self.blocked = Some(why.clone());
         }
-        // The held candidate was judged on this snapshot; it still beats what runs, or the wait begins anew.
+        // Something has beaten what runs on every snapshot since, be it not always the same, or the wait begins anew.
         let still = answer.held.as_ref().filter(|held| compared.beats(held));
         let best = answer.best.as_ref().ok().filter(|best| compared.beats(best));
         let chosen = best.or(still);
-        let since = match (&self.held, still) {
+        let since = match (&self.held, chosen) {
             (Some((since, _)), Some(_)) => *since,
             _ => at,
         };
@@ -173,13 +177,16 @@ pub(super) fn gain(current: &Judged, candidate: &Judged, floor: f64) -> f64 {
 
 /// What a change of broken bounds alone is worth: below zero where more is broken, none where nothing worth it changes.
 fn relief(current: &Judged, candidate: &Judged) -> Option<f64> {
-    if candidate.excess > current.excess + 1e-9 {
+    // A plan that uses a limit up goes to and fro across it with every reading.
+    let broken = |judged: &Judged| if judged.excess > EXCESS_NOISE { judged.excess } else { 0.0 };
+    let (current, candidate) = (broken(current), broken(candidate));
+    if candidate > current + 1e-9 {
         return Some(-1.0);
     }
-    if current.excess > 1e-9 && candidate.excess <= 1e-9 {
+    if current > 0.0 && candidate <= 0.0 {
         return Some(1.0);
     }
-    let relief = (current.excess - candidate.excess) / (1.0 + current.excess);
+    let relief = (current - candidate) / (1.0 + current);
     (relief >= RELIEF_MIN).then_some(relief)
 }
 

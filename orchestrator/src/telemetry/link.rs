@@ -200,7 +200,11 @@ impl LinkEstimator {
 impl LinkEstimate {
     /// The smallest round-trip time, unless it is too old.
     pub fn trusted_rtt(&self) -> Option<f64> {
-        self.rtt_minimum_seconds.filter(|_| self.rtt_age_seconds <= LINK_STALE.as_secs_f64())
+        // What was short before a collapse says nothing about the link of now.
+        let fell = self.fell_age_seconds.is_some_and(|age| age <= MINIMUM_WINDOW.as_secs_f64());
+        let found =
+            if fell { self.rtt_seconds.or(self.rtt_minimum_seconds) } else { self.rtt_minimum_seconds };
+        found.filter(|_| self.rtt_age_seconds <= LINK_STALE.as_secs_f64())
     }
 
     /// The goodput, unless it is too old.

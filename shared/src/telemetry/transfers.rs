@@ -33,6 +33,10 @@ const USEFUL: f64 = 0.975;
 const RECENT: Duration = Duration::from_secs(1);
 const KEPT: usize = 3;
 
+/// So many samples in a row that are below the largest by this factor are a collapse: older ones do not count any more.
+const COLLAPSED_IN_A_ROW: usize = 2;
+const COLLAPSE: f64 = 4.0;
+
 /// The transfers of one link.
 #[derive(Debug, Clone, Default)]
 pub struct Transfers {
@@ -40,6 +44,7 @@ pub struct Transfers {
     busy: Option<Busy>,
     recent: VecDeque<(Instant, f64)>,
     samples: u64,
+    collapsed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +100,11 @@ impl Transfers {
         self.busy = Some(Busy { since: now, acked, bytes: busy.bytes - useful, first: false });
     }
 
+    /// Whether the rate has collapsed since this was asked last.
+    pub fn take_collapse(&mut self) -> bool {
+        std::mem::take(&mut self.collapsed)
+    }
+
     /// Whether nothing is outstanding.
     pub const fn is_idle(&self) -> bool {
         self.outstanding == 0
@@ -133,6 +143,13 @@ impl Transfers {
         let stale = |&(at, _): &(Instant, f64)| now.saturating_duration_since(at) > RECENT;
         while self.recent.len() > KEPT && self.recent.front().is_some_and(stale) {
             self.recent.pop_front();
+        }
+        let largest = self.recent.iter().map(|&(_, rate)| rate).fold(0.0, f64::max);
+        let newest = self.recent.len().saturating_sub(COLLAPSED_IN_A_ROW);
+        let collapsed = self.recent.iter().skip(newest).all(|&(_, rate)| rate * COLLAPSE < largest);
+        if newest > 0 && collapsed {
+            self.recent.drain(..newest);
+            self.collapsed = true;
         }
     }
 }
@@ -201,6 +218,23 @@ mod tests {
         }
         let now = at + Duration::from_secs(2);
         assert!((rate(&transfers, now) - 1e5).abs() < 1e4, "{}", rate(&transfers, now));
+    }
+
+    #[test]
+    fn two_slow_parts_in_a_row_are_enough() {
+        let (mut transfers, start) = (Transfers::default(), Instant::now());
+        for i in 0..3 {
+            let at = after(start, 50 * i);
+            transfers.begin(at, 102_904, 0);
+            transfers.end(at + Duration::from_millis(30), RTT, |_| None);
+        }
+        let at = after(start, 200);
+        transfers.begin(at, 1_000_000, 0);
+        transfers.look(after(start, 450), RTT, 12_500);
+        assert!(rate(&transfers, after(start, 450)) > 1e6, "one may have been held up");
+        transfers.look(after(start, 700), RTT, 25_000);
+        assert!(rate(&transfers, after(start, 700)) < 1e5);
+        assert!(transfers.take_collapse() && !transfers.take_collapse());
     }
 
     #[test]

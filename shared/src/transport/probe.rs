@@ -1,17 +1,21 @@
 //! Measures links that carry nothing: a short connection, one bounded burst, and it is closed again.
 //!
 //! One peer is probed in each [`PERIOD`], the one of which least is known, and none of which something was learnt within
-//! [`FRESH`]: a cluster of n workers makes at most n probes a second, a link that carries requests none at all. A probe is a
+//! [`FRESH`]: a cluster of n workers makes at most n probes a second, a link that carries requests none at all. When a link
+//! collapses, its sender asks at once for what it knows of the others, so that everybody can tell whose fault it is. A probe is a
 //! connection of its own kind, so it never stands in the way of activations, and the receiver admits it by name.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::record::LinkBook;
 use super::{ConnectError, PeerConnection, Protocol, Transport, close_code};
+use crate::ids::PeerName;
 use crate::wire::control::ProbeTarget;
 
 /// One probe is made in this time, unless some peer was never measured at all.
@@ -19,6 +23,12 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// A link of which something was learnt within this time needs no probe.
 const FRESH: Duration = Duration::from_secs(4);
+
+/// Where some link has collapsed, what is older than this is asked for again at once: the others may have, too.
+const FRESH_AFTER_COLLAPSE: Duration = Duration::from_millis(300);
+
+/// Links that are probed at once then.
+const AFTER_COLLAPSE_MAX: usize = 8;
 
 /// Bytes of a burst: 0.26 s of a link of 1 Mbit/s, and enough to tell 100 Mbit/s from 10 over 20 ms of round trip.
 const BURST: usize = 32 * 1024;
@@ -70,38 +80,64 @@ impl Prober {
 }
 
 async fn run(transport: Transport, book: LinkBook, mut told: watch::Receiver<Vec<ProbeTarget>>) {
-    let burst = Arc::new(vec![0x5a; BURST]);
+    let burst: Arc<[u8]> = vec![0x5a; BURST].into();
+    let mut under_way: JoinSet<PeerName> = JoinSet::new();
+    let mut busy: BTreeSet<PeerName> = BTreeSet::new();
+    let mut fresh = FRESH;
     loop {
         let targets = told.borrow_and_update().clone();
+        let mut due = due(&book, &targets, fresh);
+        due.retain(|(_, target)| !busy.contains(&target.peer));
         // Of many peers more than one is probed in a period, so that a round takes no longer than with sixteen.
-        let at_once = targets.len().div_ceil(16);
-        let due = due(&book, &targets);
+        let at_once = if fresh < FRESH { AFTER_COLLAPSE_MAX } else { targets.len().div_ceil(16) };
         let never = due.iter().filter(|(age, _)| age.is_none()).count();
         for (_, target) in due.iter().take(never.max(at_once)) {
-            let record = book.record(&target.peer);
-            let began = Instant::now();
-            match tokio::time::timeout(LIMIT, probe(&transport, target, &burst)).await {
-                Ok(Ok((peer, began))) => {
-                    record.probed(&peer.connection, began.into_std(), BURST as u64);
-                    peer.close(close_code::SHUTDOWN, "measured");
-                }
-                failed => {
-                    let error =
-                        failed.map_or(ProbeError::Slow, |done| done.err().unwrap_or(ProbeError::Slow));
-                    tracing::debug!(peer = %target.peer, took = ?began.elapsed(), error = %crate::chain(&error), "probe failed");
-                    record.probe_failed();
-                }
+            busy.insert(target.peer.clone());
+            let (transport, book, burst) = (transport.clone(), book.clone(), burst.clone());
+            under_way.spawn(probe_one(transport, book, (*target).clone(), burst));
+        }
+        let next = Instant::now() + PERIOD;
+        fresh = loop {
+            tokio::select! {
+                changed = told.changed() => match changed {
+                    Ok(()) => break FRESH,
+                    Err(_) => return,
+                },
+                () = book.collapsed() => break FRESH_AFTER_COLLAPSE,
+                () = tokio::time::sleep_until(next) => break FRESH,
+                Some(done) = under_way.join_next(), if !busy.is_empty() => match done {
+                    Ok(peer) => _ = busy.remove(&peer),
+                    // A probe that panicked does not say whose it was.
+                    Err(_) => busy.clear(),
+                },
             }
-        }
-        tokio::select! {
-            changed = told.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(PERIOD) => {}
-        }
+        };
     }
 }
 
-/// The peers that should be probed, those never measured first, then those of which least is known.
-fn due<'a>(book: &LinkBook, targets: &'a [ProbeTarget]) -> Vec<(Option<Duration>, &'a ProbeTarget)> {
+async fn probe_one(transport: Transport, book: LinkBook, target: ProbeTarget, burst: Arc<[u8]>) -> PeerName {
+    let record = book.record(&target.peer);
+    let began = Instant::now();
+    match tokio::time::timeout(LIMIT, probe(&transport, &target, &burst)).await {
+        Ok(Ok((peer, began))) => {
+            record.probed(&peer.connection, began.into_std(), BURST as u64);
+            peer.close(close_code::SHUTDOWN, "measured");
+        }
+        failed => {
+            let error = failed.map_or(ProbeError::Slow, |done| done.err().unwrap_or(ProbeError::Slow));
+            tracing::debug!(peer = %target.peer, took = ?began.elapsed(), error = %crate::chain(&error), "probe failed");
+            record.probe_failed();
+        }
+    }
+    target.peer
+}
+
+/// The peers of which nothing was learnt within `fresh`, those never measured first, then those of which least is known.
+fn due<'a>(
+    book: &LinkBook,
+    targets: &'a [ProbeTarget],
+    fresh: Duration,
+) -> Vec<(Option<Duration>, &'a ProbeTarget)> {
     let seen = |target: &'a ProbeTarget| {
         let record = book.record(&target.peer);
         // Out of reach counts as known, so that such peers wait for their turn.
@@ -109,7 +145,7 @@ fn due<'a>(book: &LinkBook, targets: &'a [ProbeTarget]) -> Vec<(Option<Duration>
         (age, target)
     };
     let mut due: Vec<_> =
-        targets.iter().map(seen).filter(|(age, _)| age.is_none_or(|age| age >= FRESH)).collect();
+        targets.iter().map(seen).filter(|(age, _)| age.is_none_or(|age| age >= fresh)).collect();
     due.sort_by_key(|&(age, _)| std::cmp::Reverse(age.unwrap_or(Duration::MAX)));
     due.sort_by_key(|&(age, _)| age.is_some());
     due

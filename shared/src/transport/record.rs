@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::PeerConnection;
 use super::meter::PathMeter;
 use crate::ids::PeerName;
@@ -13,6 +15,7 @@ use crate::telemetry::{LINKS_MAX, LinkReport, RttReading, Transfers};
 #[derive(Clone, Default)]
 pub struct LinkRecord {
     state: Arc<Mutex<State>>,
+    collapse: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -43,6 +46,7 @@ struct Live {
 #[derive(Clone, Default)]
 pub struct LinkBook {
     records: Arc<Mutex<BTreeMap<PeerName, LinkRecord>>>,
+    collapse: Arc<Notify>,
 }
 
 fn now() -> Instant {
@@ -87,6 +91,13 @@ impl LinkRecord {
         let meter = state.meter().cloned();
         let minimum = meter.as_ref().map_or(Duration::ZERO, |meter| meter.rtt_minimum(now));
         state.transfers.end(now, minimum, |acked| meter.and_then(|meter| meter.when_acked(acked)));
+        self.tell_collapse(&mut state);
+    }
+
+    fn tell_collapse(&self, state: &mut State) {
+        if state.transfers.take_collapse() {
+            self.collapse.notify_one();
+        }
     }
 
     /// A probe has ended: with the connection that it was made on, and the bytes that were acknowledged in `took`.
@@ -99,6 +110,8 @@ impl LinkRecord {
             state.transfers.begin(began, bytes, 0);
             state.transfers.end(now, minimum, |acked| meter.as_ref().and_then(|m| m.when_acked(acked)));
         }
+        // A probe's collapse is news of this link alone.
+        let _ = state.transfers.take_collapse();
         state.probes += 1;
         state.reached = Some(true);
         state.gone(connection, meter.as_ref());
@@ -131,6 +144,7 @@ impl LinkRecord {
         if let Some(meter) = state.meter().cloned() {
             state.transfers.look(now, meter.rtt_minimum(now), meter.acked());
         }
+        self.tell_collapse(&mut state);
         let of_live = path.and_then(|path| state.meter().and_then(|meter| meter.rtt(now, path.rtt)));
         let of_gone = state.rtt.map(|(then, reading)| {
             let since = now.saturating_duration_since(then).as_secs_f64();
@@ -179,7 +193,13 @@ impl State {
 impl LinkBook {
     /// The record of a peer, which is made if there is none.
     pub(super) fn record(&self, peer: &PeerName) -> LinkRecord {
-        self.lock().entry(peer.clone()).or_default().clone()
+        let new = || LinkRecord { state: Arc::default(), collapse: self.collapse.clone() };
+        self.lock().entry(peer.clone()).or_insert_with(new).clone()
+    }
+
+    /// Completes when the rate of some link has collapsed: what is known of the others may be out of date as well.
+    pub(super) async fn collapsed(&self) {
+        self.collapse.notified().await;
     }
 
     /// Forgets what nobody needs: neither `open` nor probed. Only when there are more than a report may have, because

@@ -303,8 +303,7 @@ fn fast_switch_ms(run: &RunRecording) -> Option<f64> {
     };
     let took = pairs.filter_map(|pair| {
         let done = committed(&pair[1])?;
-        let asked =
-            run.steps.iter().filter(|step| step.kind == "policy" && step.unix_ms <= done).next_back()?;
+        let asked = run.steps.iter().rfind(|step| step.kind == "policy" && step.unix_ms <= done)?;
         Some((done - asked.unix_ms) as f64)
     });
     took.max_by(f64::total_cmp)
@@ -375,8 +374,8 @@ pub fn predictions(run: &RunRecording) -> Vec<Prediction> {
             let worker = step.worker.as_ref();
             worker.is_none_or(|worker| plan.plan.stages.iter().any(|stage| stage.worker == *worker))
         };
-        let after = run.steps.iter().filter(|step| step.at_seconds > plan.at_seconds);
-        let next_step = after.filter(concerns).map(|step| step.at_seconds).next();
+        let mut after = run.steps.iter().filter(|step| step.at_seconds > plan.at_seconds);
+        let next_step = after.find(concerns).map(|step| step.at_seconds);
         let to = next_plan.min(next_step.unwrap_or(f64::INFINITY));
         let latencies: Vec<_> = run
             .answers()
