@@ -3,9 +3,8 @@
 //! Peers share one radio or cable for all their links. To find out link by link what a collapse took with it would move the
 //! network once for each. So a link that was measured before a collapse at one of its ends is doubted:
 //!
-//! - not at all, if that end has another link that was found well since, or the far end alone has others that got worse: the
-//!   fault lies at the collapsed link's far end
-//! - wholly, if the far end has such a link, or this end has more than one that got worse: the fault lies here, and this
+//! - not at all, if that end has another link that was found well since: the fault lies at the collapsed link's far end
+//! - wholly, if the far end has such a link, or this end alone has more than one that collapsed: the fault lies here, and this
 //!   link is worth as much as the collapsed one
 //! - wholly, if the far end is the gateway: were that at fault, no plan would be better than another
 //! - by half, in the geometric mean, if nobody knows: plans keep away from a peer that they can do without
@@ -98,9 +97,6 @@ impl<'a> Doubts<'a> {
             return None;
         }
         let (here, there) = (self.is_ill(end, far), self.is_ill(far, end));
-        if there && !here {
-            return None;
-        }
         let at_fault = far == self.gateway || here && !there || self.is_well(far, end, age, worst.goodput);
         let found = if at_fault { worst } else { half };
         // Round trips of its own that are as short as before are believed.
@@ -118,10 +114,9 @@ impl<'a> Doubts<'a> {
         })
     }
 
-    /// Whether another link of `end`, not one to `far`, has fallen or become slower too.
+    /// Whether another link of `end`, not one to `far`, has fallen too.
     fn is_ill(&self, end: &PeerName, far: &PeerName) -> bool {
-        let is_ill = |link: &LinkEstimate| link.fell_age_seconds.is_some() || link.slower_since;
-        self.of(end).any(|(other, link)| other != far && is_ill(link))
+        self.of(end).any(|(other, link)| other != far && link.fell_age_seconds.is_some())
     }
 
     fn of(&self, end: &PeerName) -> impl Iterator<Item = (&'a PeerName, &'a LinkEstimate)> {
@@ -179,7 +174,7 @@ mod tests {
         // Nobody was measured since, but the camera has two links that got worse.
         let second = ("camera", "door", 1e4, 1.0, true);
         near(worth(&[collapsed, second, idle], "camera", "attic"), Worth { goodput: 1e4, rtt_seconds: 0.4 });
-        assert_eq!(worth(&[collapsed, second, elsewhere], "hub", "attic"), None);
+        near(worth(&[collapsed, second, elsewhere], "hub", "attic"), half);
         // The gateway's own collapse is the camera's fault.
         let of_gateway = ("main", "camera", 1e4, 1.0, true);
         near(worth(&[of_gateway, idle], "camera", "attic"), Worth { goodput: 1e4, rtt_seconds: 0.4 });

@@ -17,6 +17,10 @@ use crate::planner::snapshot::Placement;
 /// A bound that is broken by more than this share is not noise.
 const EXCESS_HARD: f64 = 0.25;
 
+/// How long a badly broken bound is borne: until it is known which end of a collapsed link is at fault. A wrong guess costs
+/// seconds. Two reports, and a probe.
+const FAULT_FOUND: Duration = Duration::from_millis(500);
+
 /// A bound that is broken by no more than this share is kept, as far as anybody can measure.
 const EXCESS_NOISE: f64 = 0.02;
 
@@ -73,8 +77,7 @@ impl Comparison<'_> {
     fn hold(&self, candidate: &Judged, urgency: Urgency) -> Duration {
         match (urgency, self.restores(candidate), self.is_sharp(candidate)) {
             (Urgency::Policy, ..) => Duration::ZERO,
-            // Long enough to learn which end of a collapsed link is at fault: a wrong guess costs seconds.
-            (Urgency::Relief, ..) if self.current.excess > EXCESS_HARD => self.rules.sharp_hold(),
+            (Urgency::Relief, ..) if self.current.excess > EXCESS_HARD => FAULT_FOUND,
             (_, true, _) => self.rules.restore_hold(),
             (_, false, true) => self.rules.sharp_hold(),
             (_, false, false) => self.rules.hold(),

@@ -14,6 +14,9 @@ use super::GoodputReading;
 /// Less says more about the round-trip time than about the rate.
 const BYTES_MIN: u64 = 12 * 1024;
 
+/// Less than this under way for a whole part of a busy period is too little to tell a slow link from a lost packet.
+const PART_BYTES_MIN: u64 = 4 * 1024;
+
 /// A busy period is cut after this long: the report period is of this size, so each report has news.
 const PART: Duration = Duration::from_millis(200);
 
@@ -89,7 +92,7 @@ impl Transfers {
     /// A look in between, at every report: cuts a long busy period.
     pub fn look(&mut self, now: Instant, rtt_minimum: Duration, acked: u64) {
         // Forty bytes of logits that wait for a lost packet say nothing about the rate.
-        let Some(busy) = self.busy.filter(|busy| busy.bytes >= BYTES_MIN) else { return };
+        let Some(busy) = self.busy.filter(|busy| busy.bytes >= PART_BYTES_MIN) else { return };
         if now.saturating_duration_since(busy.since) < PART + rtt_minimum {
             return;
         }
@@ -98,6 +101,11 @@ impl Transfers {
         let useful = moved.min(busy.bytes);
         self.sample(now, &busy, useful, now, rtt_minimum);
         self.busy = Some(Busy { since: now, acked, bytes: busy.bytes - useful, first: false });
+    }
+
+    /// What was measured last stands for itself, whatever was known before: nothing else was on the link.
+    pub fn trust_newest(&mut self) {
+        self.recent.drain(..self.recent.len().saturating_sub(1));
     }
 
     /// Whether the rate has collapsed since this was asked last.
@@ -117,9 +125,9 @@ impl Transfers {
 
     /// What is known.
     pub fn reading(&self, now: Instant) -> Option<GoodputReading> {
-        let (newest, _) = *self.recent.back()?;
-        let largest = self.recent.iter().map(|&(_, rate)| rate).fold(0.0, f64::max);
-        let age = now.saturating_duration_since(newest);
+        // The newest of the largest: a slow sample behind it does not make it newer.
+        let (at, largest) = *self.recent.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let age = now.saturating_duration_since(at);
         Some(GoodputReading {
             bytes_per_second: largest,
             samples: self.samples,

@@ -109,6 +109,7 @@ impl LinkRecord {
         if state.transfers.is_idle() {
             state.transfers.begin(began, bytes, 0);
             state.transfers.end(now, minimum, |acked| meter.as_ref().and_then(|m| m.when_acked(acked)));
+            state.transfers.trust_newest();
         }
         // A probe's collapse is news of this link alone.
         let _ = state.transfers.take_collapse();
