@@ -146,13 +146,8 @@ impl Totals {
                 sample.rtt_ms.insert(key, link.rtt_seconds * 1e3);
             }
         }
-        // Links that are no longer there keep what they sent, and begin anew if they come back.
-        for (key, (last, total)) in &mut self.links {
-            if !sample.rtt_ms.contains_key(key)
-                && !links.links.iter().any(|link| *key == format!("{}>{}", link.from, link.to))
-            {
-                *last = 0;
-            }
+        // Links that are no longer there keep what they sent; a process goes on counting for a link that comes back.
+        for (key, (_, total)) in &self.links {
             sample.sent_bytes.insert(key.clone(), *total);
         }
         sample
@@ -191,6 +186,6 @@ mod tests {
         let gone = totals.take(&workers, &LinksDocument { links: Vec::new() });
         assert_eq!(gone.sent_bytes["camera>router"], 290);
         let (workers, links) = readings(2, 300);
-        assert_eq!(totals.take(&workers, &links).sent_bytes["camera>router"], 590);
+        assert_eq!(totals.take(&workers, &links).sent_bytes["camera>router"], 550);
     }
 }
