@@ -40,7 +40,7 @@ test-dashboards: build ## dashboards and rules against Prometheus and a small cl
 	WEIR_TEST_PROMETHEUS=$$prometheus $$python -m unittest
 
 test-helm: build ## the Helm chart, the images and their programs (a part of make test)
-	bin=$$(scripts/setup-helm.sh); cd helm/tests; "$$bin/python" -m unittest
+	bin=$$(scripts/setup-helm.sh); cd helm/tests; ls -r test_*.py | xargs -n 1 -P 2 "$$bin/python" -m unittest
 
 train-smoke: setup ## train for a minute, kill and resume, reach an accuracy (a part of make test)
 	cargo test --release -p weir-worker --test train_smoke -- --nocapture
@@ -76,10 +76,6 @@ check: setup ## formatting, lints, and the dependencies' licences and advisories
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release -- -D warnings
 	scripts/cargo-deny.sh
-
-.PHONY: test-helm
-test-helm: build ## the Helm chart, the images and their programs (a part of make test)
-	bin=$$(scripts/setup-helm.sh); cd helm/tests; ls -r test_*.py | xargs -n 1 -P 2 "$$bin/python" -m unittest
 
 clean: ## remove build output and the generated configuration; the shared cache stays
 	cargo clean
