@@ -89,19 +89,17 @@ impl<'a> Doubts<'a> {
         if link.slower_since {
             return Some(worst);
         }
-        if self.is_well(end, far, age, worst.goodput) {
-            return None;
-        }
         // Were the gateway at fault, no plan would be better than another.
-        if end == self.gateway {
+        if end == self.gateway || self.is_well(end, far, age, worst.goodput) {
             return None;
         }
-        let (here, there) = (self.is_ill(end, far), self.is_ill(far, end));
-        let at_fault = far == self.gateway || here && !there || self.is_well(far, end, age, worst.goodput);
-        let found = if at_fault { worst } else { half };
         // Round trips of its own that are as short as before are believed.
-        let heard = link.rtt_age_seconds < age;
-        Some(if heard { Worth { goodput: half.goodput, rtt_seconds: own.rtt_seconds } } else { found })
+        if link.rtt_age_seconds < age {
+            return Some(Worth { rtt_seconds: own.rtt_seconds, ..half });
+        }
+        let alone = self.is_ill(end, far) && !self.is_ill(far, end);
+        let at_fault = far == self.gateway || alone || self.is_well(far, end, age, worst.goodput);
+        Some(if at_fault { worst } else { half })
     }
 
     /// Whether a link of `end`, not the one to `far`, was measured in the last `age` seconds and found well: not fallen itself,

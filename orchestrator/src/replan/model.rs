@@ -43,9 +43,8 @@ impl Model for PlannerModel {
                     let why = solve(snapshot, &self.policy, &EFFORT).err();
                     return Err(why.map_or_else(String::new, |why| weir_shared::chain(&why)));
                 };
-                let kept = (&overrun.snapshot, &overrun.policy);
                 let unmet = format!("no plan meets every limit; {}", overrun.advice());
-                self.solved(snapshot, kept, overrun.solution.clone(), Some(unmet))
+                self.solved(snapshot, (&overrun.snapshot, &overrun.policy), overrun.solution, Some(unmet))
             }
         }
     }
