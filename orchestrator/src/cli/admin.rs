@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::demo::client::{AdminClient, AdminError};
-use crate::demo::display::say;
+use crate::client::{AdminClient, AdminError};
+use crate::terminal::say;
 
 /// Arguments of every command that looks at a cluster.
 #[derive(Debug, clap::Args)]

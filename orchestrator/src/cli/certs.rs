@@ -7,7 +7,7 @@ use weir_shared::ids::{PeerName, Role};
 use weir_shared::transport::LEAF_DAYS;
 
 use crate::demo::certificates::{self, Outcome};
-use crate::demo::display::say;
+use crate::terminal::say;
 
 /// Arguments of `certs`.
 #[derive(Debug, clap::Args)]

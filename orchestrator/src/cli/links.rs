@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::admin::AdminArgs;
 use crate::admin::views::{LinkDocument, LinksDocument};
-use crate::demo::table::{self, Align, bytes, milliseconds};
+use crate::terminal::table::{self, Align, bytes, milliseconds};
 
 /// Asks and prints.
 ///

@@ -7,13 +7,13 @@ use anyhow::Context as _;
 use weir_shared::arch::Network;
 
 use crate::checker;
-use crate::demo::display::say;
-use crate::demo::table::{self, Align, bytes};
 use crate::planner::snapshot::{Placement, Snapshot, Terms};
 use crate::planner::{
     Effort, Evaluation, Infeasible, Policy, Solution, evaluate, least_overrun, pareto, solve,
 };
 use crate::replan::model;
+use crate::terminal::say;
+use crate::terminal::table::{self, Align, bytes};
 
 /// What to plan for, from files.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::admin::AdminArgs;
 use super::offline::{self, OfflineArgs};
 use crate::admin::views::{PlanDocument, RouteDocument, StageDocument};
-use crate::demo::table::{self, Align, bytes, count};
+use crate::terminal::table::{self, Align, bytes, count};
 
 /// Whom to ask, or what to plan for.
 #[derive(Debug, clap::Args)]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::admin::Orchestrator;
-use crate::demo::display::say;
 use crate::replan::trace::What;
+use crate::terminal::say;
 
 /// The orchestrator keeps some hundred entries, of which a handful come each second.
 const ASK: Duration = Duration::from_millis(500);

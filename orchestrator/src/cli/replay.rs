@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::demo::display::say;
 use crate::planner::snapshot::Placement;
 use crate::replan::trace::{self, Replayed};
 use crate::replan::{Decision, Model, Rules, model};
+use crate::terminal::say;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::admin::Orchestrator;
-use crate::demo::display::say;
+use crate::terminal::say;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]

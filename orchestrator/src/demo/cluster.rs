@@ -8,11 +8,11 @@ use weir_shared::arch::Arch;
 use weir_shared::ids::{BadName, PeerName, Role};
 
 use super::certificates::{self, CertificatesError};
-use super::client::{AdminClient, AdminError};
 use super::command::Binaries;
 use super::processes::{ProcessError, Processes, tail};
 use super::topology::GATEWAY;
 use super::wiring::{Wiring, WiringError};
+use crate::client::{AdminClient, AdminError};
 
 /// Workers load, connect through slow links and run a canary; a busy machine takes its time for it.
 const READY_LIMIT: Duration = Duration::from_secs(60);

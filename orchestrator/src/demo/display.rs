@@ -3,7 +3,7 @@
 //!
 //! Colours and cursor movements are indicatif's, which heeds `NO_COLOR`; a file or a pipe sees plain lines only.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,16 +11,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::observe::Observed;
 use super::render::{indented, links, stages};
 use super::stream::Look;
-use super::table::milliseconds;
+use crate::terminal::say;
+use crate::terminal::table::milliseconds;
 
 /// How often a line is printed where nothing can be changed in place.
 const LINE_PERIOD: Duration = Duration::from_secs(2);
 
 /// As often as the stream is looked at.
 const REDRAWS_PER_SECOND: u8 = 8;
-
-/// Steps stand under one another up to here.
-const STEP_WIDTH: usize = 20;
 
 /// The stream as it is watched.
 #[derive(Debug)]
@@ -114,17 +112,6 @@ fn figures(look: &Look<'_>) -> String {
     format!(
         "{per_second:.1}/s  latency ms p50 {p50} p90 {p90} p99 {p99}  {different} different  {failed} failed"
     )
-}
-
-/// Prints a line now. A reader that has gone away is no reason to stop: the report is written all the same.
-pub fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-/// Prints that a step is done, and what came of it.
-pub fn step(name: &str, outcome: &str) {
-    say(&format!("  {name:<STEP_WIDTH$} {outcome}"));
 }
 
 #[cfg(test)]

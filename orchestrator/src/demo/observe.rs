@@ -4,11 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{AdminClient, AdminError};
 use super::emulator::LinkCounters;
 use super::report::{EmulatedReport, LinkReport, StageReport};
 use super::topology::LinkPlan;
 use crate::admin::views::{LinkDocument, LinksDocument, PlanDocument, WorkerDocument, WorkersDocument};
+use crate::client::{AdminClient, AdminError};
 
 /// The cluster at one moment, as the admin API tells it.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! What people see of stages and links, as lines of text; live while images stream, and in the summary.
 
 use super::report::{LinkReport, StageReport};
-use super::table::{self, Align, bytes, count, milliseconds, percent};
+use crate::terminal::table::{self, Align, bytes, count, milliseconds, percent};
 
 /// One line for each stage, under titles.
 pub fn stages(stages: &[StageReport]) -> Vec<String> {

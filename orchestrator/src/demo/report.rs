@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use weir_shared::weights::atomic;
 
-use super::latency::LatencyMs;
 use crate::admin::views::PlanDocument;
+use crate::client::latency::LatencyMs;
 
 /// Of this form of report.
 pub const VERSION: u32 = 1;

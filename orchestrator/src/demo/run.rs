@@ -11,11 +11,10 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::time::sleep;
 use weir_shared::signal;
 
-use super::client::{AdminClient, AdminError, InferClient, InferError};
 use super::cluster::{ClusterError, ClusterSpec, DEADLINE, WorkerStart};
 use super::command::{Binaries, CommandError};
 use super::config::{Config, NoWeights};
-use super::display::{Display, say, step};
+use super::display::Display;
 use super::observe::{Observed, Reading, observe};
 use super::oracle::{Oracle, OracleError, Question};
 use super::processes::Processes;
@@ -23,11 +22,13 @@ use super::report::{self, ConfigReport, Report, SaveError, Versions, WeightMemor
 use super::story::director::DirectorError;
 use super::stream::{Ending, Streamed, stream};
 use super::summary;
-use super::table::percent;
 use super::tally::BATCH_SIZE;
 use super::topology;
 use super::weight_memory::{self, WeightMemoryError};
 use super::wiring::{Wiring, WiringError};
+use crate::client::{AdminClient, AdminError, InferClient, InferError};
+use crate::terminal::table::percent;
+use crate::terminal::{say, step};
 
 /// A request is allowed this long. The orchestrator gives up before and says why.
 const REQUEST_LIMIT: Duration = DEADLINE.saturating_add(Duration::from_secs(5));

@@ -11,10 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::client::{AdminClient, InferClient};
 use super::observe::Reading;
 use super::oracle::Oracle;
 use super::tally::{Reply, Tally};
+use crate::client::{AdminClient, InferClient};
 
 /// How often the cluster is looked at, and the display told.
 const LOOK_PERIOD: Duration = Duration::from_millis(250);

@@ -2,8 +2,8 @@
 
 use super::render::{indented, links, stages};
 use super::report::{Report, Weighed, WeightMemory};
-use super::table::{bytes, milliseconds, percent};
 use super::weight_memory::RATIO;
+use crate::terminal::table::{bytes, milliseconds, percent};
 
 /// Titles stand under one another up to here.
 const TITLE_WIDTH: usize = 16;
@@ -107,10 +107,10 @@ pub fn problems(report: &Report, others: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::latency::LatencyMs;
     use super::super::report::*;
     use super::*;
     use crate::admin::views::PlanDocument;
+    use crate::client::latency::LatencyMs;
     use std::collections::BTreeMap;
     use weir_shared::plan::plan::BatchNorm;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::client::Answer;
-use super::latency::LatencyMs;
 use super::oracle::{Oracle, most_likely, same_bits};
 use super::report::{Accuracy, Equality, Requests};
+use crate::client::Answer;
+use crate::client::latency::LatencyMs;
 
 /// Images in one request, here and in the oracle.
 pub const BATCH_SIZE: usize = 1;

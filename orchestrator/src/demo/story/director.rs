@@ -13,7 +13,7 @@ use super::cast::{self, CastError};
 use crate::clock::unix_millis;
 
 use super::recording::StepRecord;
-use crate::demo::client::{AdminClient, AdminError};
+use crate::client::{AdminClient, AdminError};
 use crate::demo::cluster::{ClusterError, ClusterSpec};
 use crate::demo::processes::{ProcessError, Processes};
 use crate::demo::scenario::{Action, Event, Scenario, Step, Timeline};

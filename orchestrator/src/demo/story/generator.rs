@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use super::recording::{AnswerRecord, Outcome, RequestRecord, Verdict};
-use crate::demo::client::{Answer, InferClient};
+use crate::client::{Answer, InferClient};
 use crate::demo::oracle::{Oracle, most_likely};
 use crate::demo::scenario::arrivals::Arrival;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::recording::{RequestRecord, RunRecording, Sample, Verdict};
 use crate::admin::views::PlanDocument;
-use crate::demo::latency::LatencyMs;
+use crate::client::latency::LatencyMs;
 use crate::demo::scenario::{Power, RunKind, Scenario};
 use crate::demo::topology::GATEWAY;
 

@@ -6,7 +6,7 @@ use super::recording::{DecisionRecord, PlanRecord, StepRecord};
 use super::report::StoryReport;
 use super::targets::{Row, RowResult};
 use crate::admin::views::PlanDocument;
-use crate::demo::table::{self, Align, bytes, milliseconds, percent};
+use crate::terminal::table::{self, Align, bytes, milliseconds, percent};
 
 /// Times stand under one another.
 const TIME_WIDTH: usize = 8;

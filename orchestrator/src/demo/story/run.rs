@@ -24,19 +24,19 @@ use super::targets::Runs;
 use super::watcher::{Seen, watch};
 use super::{narrate, page};
 use crate::admin::views::PlanDocument;
-use crate::demo::client::{AdminClient, InferClient};
+use crate::client::{AdminClient, InferClient};
 use crate::demo::cluster::ClusterSpec;
 use crate::demo::command::Binaries;
 use crate::demo::config::{Config, Dataset};
-use crate::demo::display::{say, step};
 use crate::demo::oracle::{Oracle, Question, most_likely};
 use crate::demo::run::{DemoError, Keys, Running, interrupted, prepare};
 use crate::demo::scenario::arrivals::{Arrival, arrivals};
 use crate::demo::scenario::timeline::initial_links;
 use crate::demo::scenario::{Arrivals, Load, RunKind, Scenario};
-use crate::demo::table::percent;
 use crate::demo::topology::LinkPlan;
 use crate::demo::wiring::Wiring;
+use crate::terminal::table::percent;
+use crate::terminal::{say, step};
 
 /// Workers report four times a second, and the watcher looks as often: after this all counters are in.
 const SETTLE: Duration = Duration::from_millis(700);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::decisions::{predicted_latency_ms, told};
 use super::measure::{Basis, Figures, figures};
 use super::recording::{AnswerRecord, PlanRecord, RequestRecord, RunRecording, StepRecord};
-use crate::demo::latency::LatencyMs;
+use crate::client::latency::LatencyMs;
 use crate::demo::scenario::RunKind;
 
 /// A switch is felt by requests that are due this long before it...

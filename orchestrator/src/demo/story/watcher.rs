@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::decisions::told;
 use super::recording::{DecisionRecord, PlanRecord, Sample, WorkerSample, plan_id};
 use crate::admin::views::{LinksDocument, PlanDocument, WorkersDocument};
-use crate::demo::client::AdminClient;
+use crate::client::AdminClient;
 
 /// How often plans and events are asked for: well below the time that a switch may take.
 const PLAN_PERIOD: Duration = Duration::from_millis(50);

@@ -11,7 +11,7 @@ use chart::escape;
 
 use super::report::StoryReport;
 use crate::demo::scenario::RunKind;
-use crate::demo::table::milliseconds;
+use crate::terminal::table::milliseconds;
 
 /// The whole page.
 pub fn html(report: &StoryReport) -> String {

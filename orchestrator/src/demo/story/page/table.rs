@@ -6,7 +6,7 @@ use super::chart::{escape, steps};
 use crate::demo::story::decisions::told;
 use crate::demo::story::report::{RunReport, StoryReport};
 use crate::demo::story::targets::RowResult;
-use crate::demo::table::{bytes, milliseconds, percent};
+use crate::terminal::table::{bytes, milliseconds, percent};
 
 /// What was not as it must be.
 pub fn problems(report: &StoryReport) -> String {
