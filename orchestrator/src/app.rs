@@ -16,8 +16,8 @@ use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::{PeerName, Role, Term};
 use weir_shared::profile::Profile;
 use weir_shared::transport::{
-    Admitted, BindError, Identity, Links, OnUndelivered, ProbeSink, Prober, Protocol, Settings, Transport,
-    Undelivered, close_code,
+    Admitted, BindError, Identity, LinkBook, Links, OnUndelivered, ProbeSink, Prober, Protocol, Settings,
+    Transport, Undelivered, close_code,
 };
 use weir_shared::wire::control::RequestFailure;
 
@@ -138,8 +138,10 @@ impl Orchestrator {
         let (plans, known_plans) = watch::channel(Arc::default());
         let (publish_admission, admission) = watch::channel(Admission::NoPlan);
 
+        let mut book = LinkBook::default();
         let gateway = GatewayActor::create(|context| {
             let links = Links::new(transport.clone(), undelivered(context.address()));
+            book = links.book();
             GatewayActor::new(GatewayParts {
                 prober: Prober::start(transport.clone(), links.book()),
                 links,
@@ -180,6 +182,7 @@ impl Orchestrator {
             supervisor.clone(),
             replies,
             config.layers,
+            book,
             metrics.clone(),
         ));
 
@@ -262,12 +265,14 @@ async fn accept(
     supervisor: Addr<Supervisor>,
     replies: ReplyInbound,
     layers: LayerServer,
+    book: LinkBook,
     metrics: Arc<Metrics>,
 ) {
     let (sessions, probes) = (Rc::new(AtomicU64::new(0)), ProbeSink::default());
     while let Some(incoming) = transport.accept().await {
         let (supervisor, replies, metrics) = (supervisor.clone(), replies.clone(), metrics.clone());
         let (sessions, layers, probes) = (sessions.clone(), layers.clone(), probes.clone());
+        let book = book.clone();
         actix_rt::spawn(async move {
             let remote = incoming.remote();
             let peer = match incoming.establish().await {
@@ -289,7 +294,9 @@ async fn accept(
                     let id = SessionId(sessions.fetch_add(1, Ordering::Relaxed));
                     let name = peer.peer.clone();
                     let gateway = replies.gateway.clone();
-                    if let Err(error) = WorkerSession::open(peer, id, supervisor, gateway).await {
+                    // The way to the worker is the same for the session and for activations.
+                    let beside = book.beside(&peer);
+                    if let Err(error) = WorkerSession::open(peer, id, supervisor, gateway, beside).await {
                         metrics.refused_peer("session");
                         tracing::warn!(peer = %name, error = %weir_shared::chain(&error), "no session");
                     }

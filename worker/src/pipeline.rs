@@ -53,7 +53,7 @@ pub struct Pipeline {
 
 /// Measures links that carry nothing, and lets others do so.
 pub struct Measuring {
-    prober: Prober,
+    pub(crate) prober: Prober,
     admit: watch::Sender<Arc<BTreeSet<PeerName>>>,
 }
 

@@ -201,9 +201,12 @@ impl AdminClient {
         self.exchange(path, self.http.get(self.url(path))).await
     }
 
+    /// The address of `path`, which may end in a query.
     fn url(&self, path: &str) -> Url {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
         url.set_path(path);
+        url.set_query(query);
         url
     }
 

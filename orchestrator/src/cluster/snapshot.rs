@@ -103,6 +103,11 @@ impl Cluster {
         let peers: Vec<PeerName> = std::iter::once(input.gateway.clone())
             .chain(workers.iter().map(|worker| worker.name.peer()))
             .collect();
+        // What was seen of links to a peer that is gone is its end, and says nothing of those that are there.
+        let mut known = self.link_estimates(now, &input.gateway);
+        known.retain(|(_, to), _| {
+            *to == input.gateway || self.connected().any(|(worker, _)| worker.peer() == *to)
+        });
         let snapshot = Snapshot {
             version: VERSION,
             taken_unix_ms: input.taken_unix_ms,
@@ -112,7 +117,7 @@ impl Cluster {
             batch: input.batch,
             offered_load: input.offered_load,
             workers,
-            links: links(&peers, &input.gateway, &self.link_estimates(now, &input.gateway)),
+            links: links(&peers, &input.gateway, &known),
             accuracy: input.accuracy.clone(),
             codec: codec(views.into_iter()),
             current: input.current.clone(),
@@ -154,6 +159,7 @@ fn links(
                 .min(worth.map_or(f64::INFINITY, |worth| worth.goodput))
                 .max(GOODPUT_MIN),
             loss: there.map_or(0.0, |link| link.loss),
+            doubted: worth.is_some(),
         })
     };
     pairs.filter_map(link).collect()

@@ -81,6 +81,9 @@ pub struct LinkState {
     pub goodput: f64,
     /// Share of packets lost, 0 to 1; for people, its effect is in the goodput.
     pub loss: f64,
+    /// Whether the figures are inferred from a collapse nearby, and not measured since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubted: bool,
 }
 
 /// What is known of accuracy.

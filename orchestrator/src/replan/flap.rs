@@ -15,8 +15,17 @@ const CHANGE: f64 = 500.0;
 /// RFC 2439, section 4.2: a ceiling, so that a link that flapped for an hour is not shunned for another one.
 const CEILING: f64 = 6000.0;
 
-/// A goodput or round-trip time that more than doubles or halves is a change of quality.
+/// A link's quality is the time that it takes for this much: the first activation of ResNet-20, 16 channels of 32 x 32.
+const ACTIVATION_BYTES: f64 = 65_536.0;
+
+/// A quality that more than doubles or halves is a change,
 const QUALITY: f64 = 2.0;
+
+/// if it is by so many seconds at least: what a fast cable does within less is no request's business.
+const QUALITY_SECONDS: f64 = 0.005;
+
+/// A link that has just appeared is taken for a poor one until it is measured; that it is none is no change.
+const KNOWN_AFTER: Duration = Duration::from_secs(5);
 
 /// A directed link.
 pub(super) type Pair = (PeerName, PeerName);
@@ -32,13 +41,19 @@ struct Flap {
     penalty: f64,
     at: Duration,
     suppressed: bool,
-    present: bool,
-    goodput: f64,
-    rtt: f64,
+    /// Since when it is listed, if it is.
+    listed: Option<Duration>,
+    /// Seconds for [`ACTIVATION_BYTES`].
+    quality: f64,
 }
 
-fn changed(old: f64, new: f64) -> bool {
-    old > 0.0 && new > 0.0 && (new / old > QUALITY || old / new > QUALITY)
+fn quality(link: &LinkState) -> f64 {
+    link.rtt_seconds + ACTIVATION_BYTES / link.goodput
+}
+
+fn is_change(old: f64, new: f64) -> bool {
+    let (short, long) = (old.min(new), old.max(new));
+    long > short * QUALITY && long > short + QUALITY_SECONDS
 }
 
 impl Flaps {
@@ -52,16 +67,17 @@ impl Flaps {
             flap.at = at;
             match listed(pair) {
                 Some(link) => {
-                    if flap.present
-                        && (changed(flap.goodput, link.goodput) || changed(flap.rtt, link.rtt_seconds))
-                    {
+                    let (since, now) = (*flap.listed.get_or_insert(at), quality(link));
+                    let is_known = at >= since.saturating_add(KNOWN_AFTER);
+                    if !is_known {
+                        flap.quality = now;
+                    } else if !link.doubted && is_change(flap.quality, now) {
                         flap.penalty += CHANGE;
-                        (flap.goodput, flap.rtt) = (link.goodput, link.rtt_seconds);
+                        flap.quality = now;
                     }
-                    flap.present = true;
                 }
-                None if flap.present => {
-                    flap.present = false;
+                None if flap.listed.is_some() => {
+                    flap.listed = None;
                     flap.penalty += LOSS;
                 }
                 None => {}
@@ -78,13 +94,12 @@ impl Flaps {
                 penalty: 0.0,
                 at,
                 suppressed: false,
-                present: true,
-                goodput: link.goodput,
-                rtt: link.rtt_seconds,
+                listed: Some(at),
+                quality: quality(link),
             });
         }
         // What is long gone and forgiven need not be remembered.
-        self.links.retain(|_, flap| flap.present || flap.penalty > 1.0);
+        self.links.retain(|_, flap| flap.listed.is_some() || flap.penalty > 1.0);
     }
 
     /// Links that are not relied on for now.

@@ -5,9 +5,16 @@ use std::time::Duration;
 /// Arrivals are averaged over this time.
 const SPAN: Duration = Duration::from_secs(2);
 
-/// The stated load follows when the average has left it by this share. Arrivals that come at random scatter by about
+/// The stated load follows at once when the average has left it by this share. Arrivals that come at random scatter by about
 /// as much at five a second.
 const CHANGE: f64 = 0.3;
+
+/// A step is stated on its way up or down. What it has come to is stated this long behind it, as the mean since then, and
+/// again each time that twice as long has passed: the mean of more arrivals is nearer to the truth.
+const SETTLED: Duration = Duration::from_secs(4);
+
+/// Then older arrivals count less, so that a load that creeps is followed within some minutes.
+const SPAN_MAX: Duration = Duration::from_secs(60);
 
 /// Below this rate, in requests per second, nothing is offered.
 const IDLE: f64 = 0.05;
@@ -17,8 +24,18 @@ const IDLE: f64 = 0.05;
 pub struct Load {
     average: f64,
     stated: f64,
+    since: Since,
     samples: f64,
     batch: u16,
+}
+
+/// What has arrived since the stated load followed a step.
+#[derive(Debug, Clone, Copy, Default)]
+struct Since {
+    seconds: f64,
+    arrivals: f64,
+    /// When the mean is stated next.
+    due_seconds: f64,
 }
 
 impl Load {
@@ -29,10 +46,20 @@ impl Load {
         }
         let share = 1.0 - (-seconds / SPAN.as_secs_f64()).exp();
         self.average += (arrivals as f64 / seconds - self.average) * share;
+        self.since.seconds += seconds;
+        self.since.arrivals += arrivals as f64;
         if self.average < IDLE {
             self.stated = 0.0;
         } else if (self.average - self.stated).abs() > CHANGE * self.stated {
             self.stated = self.average;
+            self.since = Since { due_seconds: SETTLED.as_secs_f64(), ..Since::default() };
+        } else if self.since.seconds >= self.since.due_seconds {
+            self.stated = self.since.arrivals / self.since.seconds;
+            if self.since.seconds > SPAN_MAX.as_secs_f64() {
+                self.since.seconds /= 2.0;
+                self.since.arrivals /= 2.0;
+            }
+            self.since.due_seconds = 2.0 * self.since.seconds;
         }
         if arrivals > 0 {
             let batch = samples as f64 / arrivals as f64;
@@ -58,6 +85,22 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_step_has_come_to_is_stated_soon_and_then_seldom() {
+        let mut load = Load::default();
+        (0..120).for_each(|_| load.fold(0.5, 3, 3));
+        assert!((load.requests_per_second() - 6.0).abs() < 1e-9, "{}", load.requests_per_second());
+        let mut stated = Vec::new();
+        for _ in 0..240 {
+            load.fold(0.5, 6, 6);
+            stated.push(load.requests_per_second());
+        }
+        let settled = stated.iter().position(|rate| (rate - 12.0).abs() < 1e-9);
+        assert!(settled.is_some_and(|at| at <= 20), "{settled:?}");
+        stated.dedup();
+        assert!(stated.len() <= 6, "{stated:?}");
+    }
 
     #[test]
     fn scatter_is_not_a_change_and_doubling_is() {

@@ -109,11 +109,15 @@ impl Question {
             let flaps = suppressed.iter().any(|(from, to)| *from == link.from && *to == link.to);
             !flaps && !of_nobody(&link.from) && !of_nobody(&link.to)
         });
-        let solved = match model.solve(&trusted) {
-            // A link that flaps is better than none, and so is a worker that refused something.
-            Err(_) if !suppressed.is_empty() || !left_out.is_empty() => model.solve(&snapshot),
-            solved => solved,
-        };
+        let mut solved = model.solve(&trusted);
+        // A link that flaps is better than none, or than a broken limit, and so is a worker that refused something.
+        let excess = overrun(&solved);
+        if excess > 0.0 && trusted != snapshot {
+            let of_all = model.solve(&snapshot);
+            if overrun(&of_all) < excess {
+                solved = of_all;
+            }
+        }
         let unmet = solved.as_ref().ok().and_then(|solved| solved.unmet.clone());
         let best = solved.and_then(|solved| {
             let mut found = solved.found.into_iter();
@@ -131,6 +135,12 @@ impl Question {
         let held = held.and_then(|placement| model.judge(&snapshot, &placement).ok());
         Answer { at, best, unmet, current, shed, held, floor: model.floor(), snapshot, policy }
     }
+}
+
+/// By what share the best overruns the limits; infinite where there is none.
+fn overrun(solved: &Result<Solved, String>) -> f64 {
+    let best = solved.as_ref().ok().and_then(|solved| solved.found.first());
+    best.map_or(f64::INFINITY, |best| best.excess)
 }
 
 /// The best active set for the partition as it is: no weight moves for it.

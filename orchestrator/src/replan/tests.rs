@@ -51,6 +51,7 @@ fn snapshot() -> Snapshot {
         rtt_seconds: 0.02,
         goodput: 2e6,
         loss: 0.0,
+        doubted: false,
     };
     let candidate = |off: &str, loss_points| Candidate {
         active: ActiveSet::parse(off, &network).unwrap(),

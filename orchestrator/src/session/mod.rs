@@ -9,7 +9,7 @@ use actix::prelude::*;
 use futures_util::stream;
 use tokio::sync::mpsc;
 use weir_shared::ids::{Role, WorkerId};
-use weir_shared::transport::{FrameReader, FrameWriter, PeerConnection, close_code};
+use weir_shared::transport::{Beside, FrameReader, FrameWriter, PeerConnection, close_code};
 use weir_shared::wire::control::{FrameError, FromWorker, Hello, ToWorker};
 
 use crate::cluster::SessionId;
@@ -33,6 +33,7 @@ pub struct WorkerSession {
     outbox: mpsc::Sender<ToWorker>,
     supervisor: Addr<Supervisor>,
     gateway: Addr<GatewayActor>,
+    _beside: Beside,
 }
 
 /// Why no session came about.
@@ -56,7 +57,7 @@ pub enum SessionError {
 }
 
 impl WorkerSession {
-    /// Hears the introduction and starts the session.
+    /// Hears the introduction and starts the session, which keeps `beside`.
     ///
     /// # Errors
     /// If the peer is no worker of this release. It is told why, and the connection is closed.
@@ -65,6 +66,7 @@ impl WorkerSession {
         id: SessionId,
         supervisor: Addr<Supervisor>,
         gateway: Addr<GatewayActor>,
+        beside: Beside,
     ) -> Result<(), SessionError> {
         let Some(worker) = peer.peer.as_worker().filter(|_| peer.peer.role() == Role::Worker) else {
             peer.close(close_code::WRONG_ROLE, "only workers have sessions");
@@ -76,7 +78,8 @@ impl WorkerSession {
         let (hello, reader, writer) = heard.map_err(|_| SessionError::Slow)??;
         let (outbox, waiting) = mpsc::channel(OUTBOX);
         actix_rt::spawn(write(writer, waiting, peer.clone()));
-        Self { worker, id, hello, peer, reader: Some(reader), outbox, supervisor, gateway }.start();
+        Self { worker, id, hello, peer, reader: Some(reader), outbox, supervisor, gateway, _beside: beside }
+            .start();
         Ok(())
     }
 }

@@ -18,6 +18,10 @@ const GOODPUT_WEIGHT: f64 = 0.5;
 /// A change by more than this factor is no noise and is believed at once.
 const GOODPUT_JUMP: f64 = 2.0;
 
+/// Faster than 100 Mbit/s, what moves a request takes as long to hand over as to send, and readings differ by several times
+/// for no reason of the link's: no collapse is seen up there.
+const GOODPUT_RESOLVED: f64 = 12.5e6;
+
 /// A round-trip time this many times longer, and by [`RTT_RISE_MIN`] at least, says that a link has changed.
 const RTT_RISE: f64 = 2.0;
 
@@ -59,8 +63,14 @@ struct Goodput {
     samples: u64,
     /// The round-trip time when it was measured.
     rtt: Option<f64>,
-    /// When the rate last fell by more than noise, unless it has risen again.
-    fell: Option<Instant>,
+    /// What it fell from by more than noise, unless it has come back to that.
+    fell: Option<Fall>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fall {
+    at: Instant,
+    from: f64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -133,11 +143,7 @@ impl LinkEstimator {
             let at = before(now, reading.age_seconds);
             let found = reading.bytes_per_second;
             let rate = self.goodput.map_or(found, |known| towards(known.rate, found));
-            let fell = match self.goodput {
-                Some(known) if found < known.rate / GOODPUT_JUMP => Some(at),
-                Some(known) if found > known.rate * GOODPUT_JUMP => None,
-                known => known.and_then(|known| known.fell),
-            };
+            let fell = self.goodput.and_then(|known| known.fall(at, found));
             let rtt = self.rtt.map(|rtt| rtt.smoothed);
             self.goodput = Some(Goodput { at, rate, samples: reading.samples, rtt, fell });
         }
@@ -190,10 +196,20 @@ impl LinkEstimator {
             rtt_age_seconds: self.rtt.map_or(0.0, |rtt| age(rtt.at)),
             goodput: self.goodput.map(|goodput| goodput.rate),
             goodput_age_seconds: self.goodput.map_or(0.0, |goodput| age(goodput.at)),
-            fell_age_seconds: self.goodput.and_then(|goodput| goodput.fell).map(age),
+            fell_age_seconds: self.goodput.and_then(|goodput| goodput.fell).map(|fall| age(fall.at)),
             slower_since: self.is_slower_since(),
             loss: if self.loss.sent >= 1.0 { (self.loss.lost / self.loss.sent).min(1.0) } else { 0.0 },
         }
+    }
+}
+
+impl Goodput {
+    /// The fall of a link whose goodput is now `found`. To fall deeper is no other fall, and to rise a little no recovery.
+    fn fall(&self, at: Instant, found: f64) -> Option<Fall> {
+        let (found, rate) = (found.min(GOODPUT_RESOLVED), self.rate.min(GOODPUT_RESOLVED));
+        let fresh = (found < rate / GOODPUT_JUMP).then_some(Fall { at, from: rate });
+        let lasts = |fall: &Fall| found < fall.from / GOODPUT_JUMP && at < fall.at + LINK_STALE;
+        self.fell.map_or(fresh, |fall| Some(fall).filter(lasts))
     }
 }
 
@@ -287,6 +303,17 @@ mod tests {
         assert!(!link.estimate(start + seconds(4)).slower_since);
         link.fold(start + seconds(5), &report(0.2, 1e6, 3, (0, 0)), false);
         assert!(link.estimate(start + seconds(5)).slower_since, "no new transfer, but a longer way");
+    }
+
+    #[test]
+    fn a_cable_that_is_sometimes_faster_has_not_collapsed() {
+        let (mut link, start) = (LinkEstimator::default(), Instant::now());
+        for (samples, rate) in [(1, 1e8), (2, 3e7), (3, 9e7), (4, 1.3e7)] {
+            link.fold(start, &report(0.001, rate, samples, (0, 0)), false);
+            assert_eq!(link.estimate(start).fell_age_seconds, None);
+        }
+        link.fold(start, &report(0.001, 5e6, 5, (0, 0)), false);
+        assert!(link.estimate(start).fell_age_seconds.is_some());
     }
 
     #[test]

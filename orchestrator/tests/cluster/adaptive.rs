@@ -224,7 +224,20 @@ fn a_policy_that_cannot_be_met_is_explained_and_stops_nothing() {
     cluster
         .until("the log names the limit", || cluster.logs().contains("of latency instead of").then_some(()));
     keep_trace(&cluster, "impossible-policy.jsonl");
+    records_and_replays(&cluster, &site);
     goes_on_without_a_worker(&mut cluster);
+}
+
+/// `weir record` asks several times, and what it keeps decides as the orchestrator did.
+fn records_and_replays(cluster: &Cluster<'_>, site: &Site) {
+    let trace = site.path("recorded.jsonl");
+    let weir = || std::process::Command::new(env!("CARGO_BIN_EXE_weir"));
+    let url = format!("http://{}", cluster.admin);
+    let done =
+        weir().args(["record", "--seconds", "2", "--admin", &url, "--out"]).arg(&trace).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let done = weir().arg("replay").arg(&trace).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
 }
 
 #[test]

@@ -140,6 +140,7 @@ fn link_pair(one: &PeerName, two: &PeerName, rng: &mut ChaCha8Rng) -> Vec<LinkSt
         rtt_seconds,
         goodput: log_uniform(rng, low, high),
         loss: 0.0,
+        doubted: false,
     };
     vec![link(one, two), link(two, one)]
 }

@@ -8,6 +8,7 @@ mod absurd;
 mod calibration;
 mod energy;
 mod report;
+mod step;
 mod transfers;
 mod window;
 
@@ -17,5 +18,6 @@ pub use energy::{BatteryReading, EnergySource, PowerReading, PowerReport, ZONES_
 pub use report::{
     GoodputReading, LAYERS_MAX, LINKS_MAX, LayerReading, LinkReport, Report, RttReading, StartId,
 };
+pub use step::RttLevel;
 pub use transfers::Transfers;
 pub use window::{RecentMinimum, WindowedMinimum};

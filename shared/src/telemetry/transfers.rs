@@ -97,6 +97,10 @@ impl Transfers {
             return;
         }
         let moved = acked.saturating_sub(busy.acked);
+        // Silence is no rate: what is under way may be on a way that has become longer, or the peer be gone.
+        if moved == 0 {
+            return;
+        }
         // What is acknowledged holds headers and what was sent twice; the useful part is never more than was written.
         let useful = moved.min(busy.bytes);
         self.sample(now, &busy, useful, now, rtt_minimum);

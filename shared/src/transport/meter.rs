@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics};
 use quinn_proto::RttEstimator;
 
-use crate::telemetry::{RecentMinimum, RttReading};
+use crate::telemetry::{RecentMinimum, RttLevel, RttReading};
 
 /// Acknowledgements that are remembered: those of a megabyte, at one for every second packet.
 const ACKS: usize = 512;
@@ -34,6 +34,9 @@ struct State {
     minimum: RecentMinimum,
     /// When the newest sample came.
     sampled: Option<Instant>,
+    level: RttLevel,
+    /// When the level changed last, until somebody has asked.
+    stepped: Option<Instant>,
 }
 
 impl PathMeter {
@@ -45,6 +48,8 @@ impl PathMeter {
             variation: 0.0,
             minimum: RecentMinimum::new(MINIMUM_SPAN),
             sampled: None,
+            level: RttLevel::default(),
+            stepped: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -88,6 +93,11 @@ impl PathMeter {
         })
     }
 
+    /// When the path has become another one, if it has since this was asked last.
+    pub(super) fn take_step(&self) -> Option<Instant> {
+        self.lock().stepped.take()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,6 +120,9 @@ impl State {
         self.smoothed = Some(smoothed);
         self.minimum.add(now, sample);
         self.sampled = Some(now);
+        if self.level.step(now, sample) {
+            self.stepped = Some(now);
+        }
     }
 }
 

@@ -29,5 +29,5 @@ pub use identity::{Identity, IdentityError};
 pub use link::{Link, OnUndelivered, Parcel, Undelivered};
 pub use links::Links;
 pub use probe::{ProbeSink, Prober};
-pub use record::{LinkBook, LinkRecord};
+pub use record::{Beside, LinkBook, LinkRecord};
 pub use settings::{Congestion, Settings};

@@ -2,9 +2,11 @@
 //!
 //! One peer is probed in each [`PERIOD`], the one of which least is known, and none of which something was learnt within
 //! [`FRESH`]: a cluster of n workers makes at most n probes a second, a link that carries requests none at all. When a link
-//! collapses, its sender asks at once for what it knows of the others, so that everybody can tell whose fault it is. A probe is a
-//! connection of its own kind, so it never stands in the way of activations, and the receiver admits it by name.
+//! collapses, its sender asks at once for what it knows of the others, so that everybody can tell whose fault it is; when the
+//! round trips to a peer become far longer or shorter, for what it knows of that link. A probe is a connection of its own
+//! kind, so it never stands in the way of activations, and the receiver admits it by name.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::record::LinkBook;
+use super::record::{Beside, LinkBook};
 use super::{ConnectError, PeerConnection, Protocol, Transport, close_code};
 use crate::ids::PeerName;
 use crate::wire::control::ProbeTarget;
@@ -27,8 +29,8 @@ const FRESH: Duration = Duration::from_secs(4);
 /// Where some link has collapsed, what is older than this is asked for again at once: the others may have, too.
 const FRESH_AFTER_COLLAPSE: Duration = Duration::from_millis(300);
 
-/// Links that are probed at once then.
-const AFTER_COLLAPSE_MAX: usize = 8;
+/// Links that are probed at once then, or because their paths have become others.
+const AT_ONCE_MAX: usize = 8;
 
 /// Bytes of a burst: 0.26 s of a link of 1 Mbit/s, and enough to tell 100 Mbit/s from 10 over 20 ms of round trip.
 const BURST: usize = 32 * 1024;
@@ -42,6 +44,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Probes links in turn until it is dropped.
 pub struct Prober {
     targets: watch::Sender<Vec<ProbeTarget>>,
+    book: LinkBook,
 }
 
 /// Why a probe failed.
@@ -65,8 +68,18 @@ impl Prober {
     /// A prober without peers, which notes what it finds in `book`.
     pub fn start(transport: Transport, book: LinkBook) -> Self {
         let (targets, told) = watch::channel(Vec::new());
-        tokio::spawn(run(transport, book, told));
-        Self { targets }
+        tokio::spawn(run(transport, book.clone(), told));
+        Self { targets, book }
+    }
+
+    /// What [`LinkBook::beside`] does.
+    pub fn beside(&self, peer: &PeerConnection) -> Beside {
+        self.book.beside(peer)
+    }
+
+    /// What [`LinkBook::found`] does.
+    pub async fn found(&self) {
+        self.book.found().await;
     }
 
     /// Probes these peers from now on, and no others.
@@ -89,9 +102,10 @@ async fn run(transport: Transport, book: LinkBook, mut told: watch::Receiver<Vec
         let mut due = due(&book, &targets, fresh);
         due.retain(|(_, target)| !busy.contains(&target.peer));
         // Of many peers more than one is probed in a period, so that a round takes no longer than with sixteen.
-        let at_once = if fresh < FRESH { AFTER_COLLAPSE_MAX } else { targets.len().div_ceil(16) };
-        let never = due.iter().filter(|(age, _)| age.is_none()).count();
-        for (_, target) in due.iter().take(never.max(at_once)) {
+        let at_once = if fresh < FRESH { AT_ONCE_MAX } else { targets.len().div_ceil(16) };
+        let suspects = due.iter().filter(|(why, _)| *why == Why::Suspect).count().min(AT_ONCE_MAX);
+        let never = due.iter().filter(|(why, _)| *why == Why::NeverMeasured).count();
+        for (_, target) in due.iter().take((never + suspects).max(at_once)) {
             busy.insert(target.peer.clone());
             let (transport, book, burst) = (transport.clone(), book.clone(), burst.clone());
             under_way.spawn(probe_one(transport, book, (*target).clone(), burst));
@@ -104,6 +118,7 @@ async fn run(transport: Transport, book: LinkBook, mut told: watch::Receiver<Vec
                     Err(_) => return,
                 },
                 () = book.collapsed() => break FRESH_AFTER_COLLAPSE,
+                () = book.suspected() => break FRESH,
                 () = tokio::time::sleep_until(next) => break FRESH,
                 Some(done) = under_way.join_next(), if !busy.is_empty() => match done {
                     Ok(peer) => _ = busy.remove(&peer),
@@ -132,22 +147,30 @@ async fn probe_one(transport: Transport, book: LinkBook, target: ProbeTarget, bu
     target.peer
 }
 
-/// The peers of which nothing was learnt within `fresh`, those never measured first, then those of which least is known.
-fn due<'a>(
-    book: &LinkBook,
-    targets: &'a [ProbeTarget],
-    fresh: Duration,
-) -> Vec<(Option<Duration>, &'a ProbeTarget)> {
-    let seen = |target: &'a ProbeTarget| {
+/// Why a link is probed, the most pressing reason first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Why {
+    NeverMeasured,
+    /// Its path has become another one since it was measured.
+    Suspect,
+    /// Its goodput is as old as this; reversed, so that the oldest comes first.
+    Old(Reverse<Duration>),
+}
+
+/// The peers that are never measured, suspect, or of which nothing was learnt within `fresh`, by how pressing that is.
+fn due<'a>(book: &LinkBook, targets: &'a [ProbeTarget], fresh: Duration) -> Vec<(Why, &'a ProbeTarget)> {
+    let why = |target: &ProbeTarget| {
         let record = book.record(&target.peer);
-        // Out of reach counts as known, so that such peers wait for their turn.
-        let age = record.goodput_age().or(record.is_out_of_reach().then_some(Duration::MAX));
-        (age, target)
+        match record.goodput_age() {
+            Some(_) if record.is_suspect() => Some(Why::Suspect),
+            Some(age) => (age >= fresh).then_some(Why::Old(Reverse(age))),
+            // Out of reach counts as known, so that such peers wait for their turn.
+            None if record.is_out_of_reach() => Some(Why::Old(Reverse(Duration::MAX))),
+            None => Some(Why::NeverMeasured),
+        }
     };
-    let mut due: Vec<_> =
-        targets.iter().map(seen).filter(|(age, _)| age.is_none_or(|age| age >= fresh)).collect();
-    due.sort_by_key(|&(age, _)| std::cmp::Reverse(age.unwrap_or(Duration::MAX)));
-    due.sort_by_key(|&(age, _)| age.is_some());
+    let mut due: Vec<_> = targets.iter().filter_map(|target| why(target).map(|why| (why, target))).collect();
+    due.sort_by_key(|&(why, _)| why);
     due
 }
 

@@ -163,6 +163,7 @@ impl Control {
         }
         tracing::info!(orchestrator = %self.orchestrator, %address, "session open");
         publish.send_replace(true);
+        let _beside = self.measuring.prober.beside(&peer);
         tokio::select! {
             ended = self.listen(&mut reader) => ended,
             ended = self.speak(&mut writer) => ended,
@@ -242,7 +243,10 @@ impl Control {
         let mut tick = tokio::time::interval(self.report_period);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.measuring.prober.found() => {}
+            }
             let (mut report, ..) = self.stage.send(GetReport).await?;
             self.telemetry.borrow_mut().complete(&mut report, tokio::time::Instant::now().into_std());
             self.metrics.report(&report);
