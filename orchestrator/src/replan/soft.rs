@@ -7,18 +7,19 @@ use weir_shared::arch::Network;
 use weir_shared::ids::WorkerId;
 use weir_shared::plan::Partition;
 
+use super::correction::{self, Part};
 use super::damping::Urgency;
 use super::decision::{Decision, Kind};
 use super::question::{Answer, Judged};
 use super::replanner::Replanner;
 use super::rules::Rules;
-use crate::planner::snapshot::Placement;
+use crate::planner::snapshot::{Placement, Snapshot};
 
 /// A bound that is broken by more than this share is not noise.
 const EXCESS_HARD: f64 = 0.25;
 
-/// How long a badly broken bound is borne: until it is known which end of a collapsed link is at fault. A wrong guess costs
-/// seconds. Two reports, and a probe.
+/// How long a badly broken bound is borne where the way out uses links that are doubted: until it is known which end of a
+/// collapsed link is at fault. A wrong guess costs seconds. Two reports, and a probe.
 const FAULT_FOUND: Duration = Duration::from_millis(500);
 
 /// A bound that is broken by no more than this share is kept, as far as anybody can measure.
@@ -32,6 +33,7 @@ const EQUAL: f64 = 1e-3;
 
 /// Candidates against what runs, on one snapshot.
 struct Comparison<'a> {
+    snapshot: &'a Snapshot,
     current: &'a Judged,
     floor: f64,
     /// Share of the objective that a gain must have beyond the margins.
@@ -61,6 +63,14 @@ impl Comparison<'_> {
         self.gain(candidate) >= self.rules.sharp_margin + self.noise
     }
 
+    /// Whether a link of the candidate is not what was measured.
+    fn leans_on_doubt(&self, candidate: &Judged) -> bool {
+        let parts = correction::parts(self.snapshot, &candidate.placement);
+        let links = self.snapshot.links.iter().filter(|link| link.doubted);
+        let doubted: Vec<_> = links.map(|link| Part::Link(link.from.clone(), link.to.clone())).collect();
+        parts.iter().any(|(part, _)| doubted.contains(part))
+    }
+
     fn urgency(&self, candidate: &Judged) -> Urgency {
         if self.asked_for {
             Urgency::Policy
@@ -77,7 +87,13 @@ impl Comparison<'_> {
     fn hold(&self, candidate: &Judged, urgency: Urgency) -> Duration {
         match (urgency, self.restores(candidate), self.is_sharp(candidate)) {
             (Urgency::Policy, ..) => Duration::ZERO,
-            (Urgency::Relief, ..) if self.current.excess > EXCESS_HARD => FAULT_FOUND,
+            (Urgency::Relief, ..) if self.current.excess > EXCESS_HARD => {
+                if self.leans_on_doubt(candidate) {
+                    FAULT_FOUND
+                } else {
+                    self.rules.sharp_hold().min(FAULT_FOUND)
+                }
+            }
             (_, true, _) => self.rules.restore_hold(),
             (_, false, true) => self.rules.sharp_hold(),
             (_, false, false) => self.rules.hold(),
@@ -103,6 +119,7 @@ impl Replanner {
         self.noise.observe(at, current.tie.unwrap_or(current.objective));
         let rules = self.rules.clone();
         let compared = Comparison {
+            snapshot: &answer.snapshot,
             current,
             floor: answer.floor,
             noise: rules.noise_factor * self.noise.level(),

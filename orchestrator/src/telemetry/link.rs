@@ -28,6 +28,9 @@ const RTT_RISE: f64 = 2.0;
 /// Shorter rises, in seconds, are a scheduler's.
 const RTT_RISE_MIN: f64 = 0.005;
 
+/// Ages of the same reading differ by this much from report to report.
+const SAME: Duration = Duration::from_millis(20);
+
 /// Older readings are not trusted: three rounds of probing the most peers that a worker probes, one a second.
 pub const LINK_STALE: Duration = Duration::from_secs(60);
 
@@ -144,7 +147,11 @@ impl LinkEstimator {
             let found = reading.bytes_per_second;
             let rate = self.goodput.map_or(found, |known| towards(known.rate, found));
             let fell = self.goodput.and_then(|known| known.fall(at, found));
-            let rtt = self.rtt.map(|rtt| rtt.smoothed);
+            // The largest of several may still be that of before.
+            let rtt = match self.goodput {
+                Some(known) if at <= known.at + SAME => known.rtt,
+                _ => self.rtt.map(|rtt| rtt.smoothed),
+            };
             self.goodput = Some(Goodput { at, rate, samples: reading.samples, rtt, fell });
         }
         self.fold_loss(now, report, restarted);

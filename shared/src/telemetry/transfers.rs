@@ -89,6 +89,29 @@ impl Transfers {
         self.sample(now, &busy, bytes, done, rtt_minimum);
     }
 
+    /// A probe of so many bytes was acknowledged on a connection of its own. It stands for itself, whatever was known before,
+    /// unless transfers large enough to be measured run meanwhile: then it had a part of the link only, and is one sample of
+    /// several.
+    pub fn probed(
+        &mut self,
+        now: Instant,
+        began: Instant,
+        bytes: u64,
+        rtt_minimum: Duration,
+        when_acked: impl FnOnce(u64) -> Option<Instant>,
+    ) {
+        if bytes < BYTES_MIN {
+            return;
+        }
+        let alone = self.busy.is_none_or(|busy| busy.bytes < BYTES_MIN);
+        let (probe, bytes) = (Busy { since: began, acked: 0, bytes, first: true }, bytes - TAIL_BYTES);
+        let done = when_acked(bytes).unwrap_or(now);
+        self.sample(now, &probe, bytes, done, rtt_minimum);
+        if alone {
+            self.recent.drain(..self.recent.len().saturating_sub(1));
+        }
+    }
+
     /// A look in between, at every report: cuts a long busy period.
     pub fn look(&mut self, now: Instant, rtt_minimum: Duration, acked: u64) {
         // Forty bytes of logits that wait for a lost packet say nothing about the rate.
@@ -107,19 +130,9 @@ impl Transfers {
         self.busy = Some(Busy { since: now, acked, bytes: busy.bytes - useful, first: false });
     }
 
-    /// What was measured last stands for itself, whatever was known before: nothing else was on the link.
-    pub fn trust_newest(&mut self) {
-        self.recent.drain(..self.recent.len().saturating_sub(1));
-    }
-
     /// Whether the rate has collapsed since this was asked last.
     pub fn take_collapse(&mut self) -> bool {
         std::mem::take(&mut self.collapsed)
-    }
-
-    /// Whether nothing is outstanding.
-    pub const fn is_idle(&self) -> bool {
-        self.outstanding == 0
     }
 
     /// The connection is gone: what was outstanding says nothing.
@@ -260,6 +273,20 @@ mod tests {
             transfers.end(after(start, 100 * i + 60), RTT, |_| None);
         }
         assert!(transfers.reading(after(start, 100_000)).is_none());
+    }
+
+    #[test]
+    fn a_probe_beside_little_ones_is_believed_at_once_and_one_beside_large_ones_is_one_of_several() {
+        let (mut transfers, start) = (Transfers::default(), Instant::now());
+        let mut probe = |beside: u64, millis: u64| {
+            transfers.begin(start, beside, 0);
+            transfers.probed(after(start, millis), start, 102_904, RTT, |_| None);
+            rate(&transfers, after(start, millis))
+        };
+        assert!((probe(4_000, 120) - LESS_A_PACKET).abs() < 1.0);
+        assert!((probe(4_000, 220) - LESS_A_PACKET / 2.0).abs() < 1.0);
+        assert!((probe(100_000, 1020) - LESS_A_PACKET / 2.0).abs() < 1.0);
+        assert!((probe(100_000, 1020) - LESS_A_PACKET / 10.0).abs() < 1.0);
     }
 
     #[test]

@@ -147,12 +147,8 @@ impl LinkRecord {
         let (mut state, now) = (self.lock(), now());
         let meter = PathMeter::of(connection);
         let minimum = meter.as_ref().map_or(Duration::ZERO, |meter| meter.rtt_minimum(now));
-        // A plan's transfers that run meanwhile are measured by themselves.
-        if state.transfers.is_idle() {
-            state.transfers.begin(began, bytes, 0);
-            state.transfers.end(now, minimum, |acked| meter.as_ref().and_then(|m| m.when_acked(acked)));
-            state.transfers.trust_newest();
-        }
+        let when_acked = |acked| meter.as_ref().and_then(|meter| meter.when_acked(acked));
+        state.transfers.probed(now, began, bytes, minimum, when_acked);
         // A probe's collapse is news of this link alone.
         let _ = state.transfers.take_collapse();
         state.probes += 1;
