@@ -77,7 +77,7 @@ ROWS = [
         series(
             "Re-plans by reason",
             """
-                Decisions to change the plan, in each interval, by what had shifted. `weir replay` and /api/v1/events
+                Decisions to change the plan, in each interval, by what had shifted. `weir replay` and /api/v1/plans
                 say it in full.
             """,
             "short",

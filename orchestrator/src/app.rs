@@ -21,7 +21,7 @@ use weir_shared::transport::{
 };
 use weir_shared::wire::control::RequestFailure;
 
-use crate::admin::{self, AdminState};
+use crate::admin::{self, AdminState, FOLLOWERS_MAX};
 use crate::clock;
 use crate::cluster::SessionId;
 use crate::gateway::messages::{Drain, RequestFailed};
@@ -137,6 +137,7 @@ impl Orchestrator {
         let (statistics, occupied) = (Arc::default(), Arc::default());
         let (plans, known_plans) = watch::channel(Arc::default());
         let (publish_admission, admission) = watch::channel(Admission::NoPlan);
+        let (publish_news, news) = watch::channel(0);
 
         let mut book = LinkBook::default();
         let gateway = GatewayActor::create(|context| {
@@ -161,7 +162,7 @@ impl Orchestrator {
             source: config.source,
             first_workers: config.first_workers,
             links: config.links,
-            gateway_name: name.clone(),
+            gateway_name: name,
             gateway_address: config.advertise.unwrap_or(quic_address),
             gateway: gateway.clone(),
             max_batch: config.max_batch,
@@ -169,6 +170,7 @@ impl Orchestrator {
             metrics: metrics.clone(),
             policy: config.policy,
             profile: config.profile,
+            news: publish_news,
         })
         .start();
         let replies = ReplyInbound {
@@ -190,7 +192,7 @@ impl Orchestrator {
             gateway: gateway.clone(),
             model: Arc::new(model(config.network, config.max_batch)),
             admission: admission.clone(),
-            occupied,
+            occupied: Arc::clone(&occupied),
             capacity: config.max_in_flight,
             // Some more than are admitted: those are being read or written while others compute.
             places: Arc::new(Semaphore::new(
@@ -199,8 +201,15 @@ impl Orchestrator {
             metrics: metrics.clone(),
             statistics,
         };
-        let state =
-            AdminState { supervisor: supervisor.clone(), gateway: gateway.clone(), name, admission, metrics };
+        let state = AdminState {
+            supervisor: supervisor.clone(),
+            gateway: gateway.clone(),
+            admission,
+            metrics,
+            occupied,
+            news,
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        };
         let servers = vec![serve_inference(http, backend)?, serve_admin(admin, state)?];
         tracing::info!(quic = %quic_address, http = %http_address, admin = %admin_address, "orchestrator started");
         Ok(Self { transport, gateway, supervisor, servers, quic_address, http_address, admin_address })

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Decides without acting: time and randomness come in as arguments.
-const PURE: [&str; 29] = [
+const PURE: [&str; 31] = [
     "shared/src/arch/",
     "shared/src/plan/",
     "shared/src/profile/",
@@ -20,7 +20,9 @@ const PURE: [&str; 29] = [
     "orchestrator/src/rollout/",
     "orchestrator/src/telemetry/",
     "orchestrator/src/gateway/windows.rs",
+    "orchestrator/src/supervisor/answers.rs",
     "orchestrator/src/supervisor/choice.rs",
+    "orchestrator/src/supervisor/log.rs",
     "orchestrator/src/supervisor/record.rs",
     "orchestrator/src/supervisor/term.rs",
     "orchestrator/src/gateway/ledger.rs",

@@ -1,9 +1,19 @@
-//! The admin API: what the cluster looks like, over HTTP.
+//! The admin API: what the cluster looks like and does, and what a person may tell it, over HTTP.
 //!
-//! Reading only, for now. Errors are RFC 9457 problem documents. The forms that clients see are in [`views`], apart
-//! from the types inside, so that neither binds the other.
+//! `docs/api.md` lists the routes. Errors are RFC 9457 problem documents. Nothing here decides: handlers ask the
+//! supervisor, and what takes long is computed off its thread. The forms that clients see are in [`views`].
 
+mod health;
+mod history;
+mod input;
+mod page;
+mod paging;
+mod problem;
+mod read;
 mod routes;
+mod state;
+mod stream;
 pub mod views;
 
-pub use routes::{AdminState, configure};
+pub use routes::configure;
+pub use state::{AdminState, FOLLOWERS_MAX};

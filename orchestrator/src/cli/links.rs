@@ -34,7 +34,7 @@ pub(super) fn lines(found: &LinksDocument) -> Vec<String> {
             link.from.clone(),
             link.to.clone(),
             if link.up { "up" } else { "down" }.to_owned(),
-            milliseconds(link.rtt_seconds * 1e3),
+            link.rtt_seconds.map_or_else(String::new, |rtt| milliseconds(rtt * 1e3)),
             link.activations.to_string(),
             bytes(link.sent_bytes),
             link.packets_sent.to_string(),

@@ -11,7 +11,7 @@ pub use accuracy::{accuracy_table, full_only};
 pub use measure::Measurements;
 pub use snapshot::SnapshotInput;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ use crate::telemetry::{LinkEstimate, LinkEstimator, WorkerEstimator};
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
     workers: BTreeMap<WorkerId, WorkerView>,
+    /// Workers that no new plan gives a stage, because a person said so; also while they are not there.
+    cordoned: BTreeSet<WorkerId>,
     /// The links on which the gateway sends.
     gateway_links: BTreeMap<PeerName, LinkEstimator>,
 }
@@ -150,18 +152,39 @@ impl Cluster {
         }
     }
 
+    /// No new plan gives the worker a stage from now on.
+    pub fn cordon(&mut self, worker: &WorkerId) {
+        self.cordoned.insert(worker.clone());
+    }
+
+    /// Plans may use the worker again.
+    pub fn uncordon(&mut self, worker: &WorkerId) {
+        self.cordoned.remove(worker);
+    }
+
+    /// Whether a person keeps new plans from it.
+    pub fn is_cordoned(&self, worker: &WorkerId) -> bool {
+        self.cordoned.contains(worker)
+    }
+
+    /// The worker of that name, if it has been seen.
+    pub fn worker(&self, name: &str) -> Option<(&WorkerId, &WorkerView)> {
+        self.workers.iter().find(|(worker, _)| worker.as_str() == name)
+    }
+
     /// Workers with a session, by name.
     pub fn connected(&self) -> impl Iterator<Item = (&WorkerId, &WorkerView)> {
         self.workers.iter().filter(|(_, view)| view.is_connected())
     }
 
-    /// The workers that a plan may use, by name: connected, and not left out for now. If all are to be left out, all
-    /// are tried.
+    /// The workers that a plan may use, by name: connected, not cordoned, and not left out for now. If all that are not
+    /// cordoned are to be left out, all of them are tried.
     pub fn members(&self, now: Instant) -> Vec<Member> {
         let member = |(worker, view): (&WorkerId, &WorkerView)| view.member(worker);
         let trusted = |view: &WorkerView| view.blame.as_ref().is_none_or(|blame| blame.until <= now);
-        let members: Vec<_> = self.connected().filter(|(_, view)| trusted(view)).map(member).collect();
-        if members.is_empty() { self.connected().map(member).collect() } else { members }
+        let free = || self.connected().filter(|(worker, _)| !self.is_cordoned(worker));
+        let members: Vec<_> = free().filter(|(_, view)| trusted(view)).map(member).collect();
+        if members.is_empty() { free().map(member).collect() } else { members }
     }
 
     /// The connected workers that are left out for now.
@@ -272,6 +295,19 @@ mod tests {
             report_period_millis: 250,
             calibration: None,
         }
+    }
+
+    #[test]
+    fn a_cordoned_worker_is_left_out_also_where_nobody_else_is_there() {
+        let (mut cluster, now, a): (_, _, WorkerId) =
+            (Cluster::default(), Instant::now(), "a".parse().unwrap());
+        join(&mut cluster, "a", 1, vec![]);
+        cluster.cordon(&a);
+        assert!(cluster.members(now).is_empty() && cluster.left_out(now) == [a.clone()]);
+        join(&mut cluster, "a", 2, vec![]);
+        assert!(cluster.members(now).is_empty(), "a cordon outlives a session");
+        cluster.uncordon(&a);
+        assert_eq!(cluster.members(now).len(), 1);
     }
 
     pub(super) fn join(cluster: &mut Cluster, worker: &str, session: u64, live: Vec<PlanId>) {

@@ -127,7 +127,7 @@ fn of_link(
             packets_passed: both.iter().map(|way| way.packets).sum(),
             packets_dropped: both.iter().map(|way| way.lost + way.overflowed + way.cut).sum(),
         },
-        rtt_ms: now.filter(|link| link.up).map(|link| link.rtt_seconds * 1e3),
+        rtt_ms: now.filter(|link| link.up).and_then(|link| link.rtt_seconds).map(|rtt| rtt * 1e3),
         activations: rose(|link| link.activations),
         sent_bytes: rose(|link| link.sent_bytes),
         packets_sent: rose(|link| link.packets_sent),

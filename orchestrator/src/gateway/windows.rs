@@ -23,6 +23,8 @@ pub struct Counted {
     pub samples: u64,
     /// What was counted of each plan of which anything was.
     pub plans: Vec<(PlanId, Window)>,
+    /// How long answers took, of all plans; at most 512 of each.
+    pub times: Vec<Duration>,
 }
 
 impl Counted {
@@ -85,9 +87,10 @@ impl Windows {
             let Answers { count, failures, .. } = answers;
             Window { answers: count, arrivals, failures, seconds, median_seconds: median.as_secs_f64() }
         };
-        let plans = std::mem::take(&mut self.plans).into_iter();
-        let plans = plans.map(|(plan, answers)| (plan, window(answers))).collect();
-        Counted { seconds, arrivals, samples, plans }
+        let plans = std::mem::take(&mut self.plans);
+        let times = plans.values().flat_map(|answers| answers.times.iter().copied()).collect();
+        let plans = plans.into_iter().map(|(plan, answers)| (plan, window(answers))).collect();
+        Counted { seconds, arrivals, samples, plans, times }
     }
 }
 
@@ -112,6 +115,6 @@ mod tests {
         assert_eq!((found.of(plan(2)), found.of(plan(3))), (Window { failures: 1, ..idle }, idle));
         assert_eq!((found.plans.len(), found.arrivals, found.samples), (2, 1, 4));
         let next = windows.take(now + Duration::from_secs(3));
-        assert_eq!(next, Counted { seconds: 1.0, arrivals: 0, samples: 0, plans: vec![] });
+        assert_eq!(next, Counted { seconds: 1.0, arrivals: 0, samples: 0, plans: vec![], times: vec![] });
     }
 }

@@ -334,6 +334,11 @@ impl Replanner {
         self.running.as_ref()?.predicted.map(|terms| terms.accuracy_loss_points)
     }
 
+    /// What the model stated for the running plan when it was chosen; none where it did not judge it.
+    pub fn predicted(&self) -> Option<Terms> {
+        self.running.as_ref()?.predicted
+    }
+
     /// What was begun runs.
     pub fn committed(&mut self, at: Duration) {
         let Some(decision) = self.begun.take() else { return };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use tokio::sync::watch;
 use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
 use weir_shared::ids::{Epoch, PeerName, Term, WorkerId};
@@ -15,9 +16,12 @@ use weir_shared::plan::{Plan, PlanId};
 use weir_shared::profile::Profile;
 use weir_shared::wire::control::ToWorker;
 
+use super::answers::Answers;
 use super::choice::PlanSource;
+use super::log::{EventKind, Log};
 use super::messages::*;
 use super::replanning::Replanning;
+use super::steering::Steering;
 use crate::clock::{now, unix_millis};
 use crate::cluster::{Cluster, Measurements, SessionId};
 use crate::gateway::GatewayActor;
@@ -76,6 +80,8 @@ pub struct SupervisorParts {
     pub policy: Option<Policy>,
     /// What active sets cost in accuracy.
     pub profile: Option<Profile>,
+    /// Rises whenever followers of what happens have something to ask for.
+    pub news: watch::Sender<u64>,
 }
 
 /// A policy as it was read, with its text.
@@ -104,6 +110,11 @@ pub struct Supervisor {
     pub(super) last_abort: Option<String>,
     /// What everybody was last told to measure.
     pub(super) measurements: Measurements,
+    /// What a person wants.
+    pub(super) steering: Steering,
+    /// What happened, for people.
+    pub(super) log: Log,
+    pub(super) answers: Answers,
 }
 
 impl Supervisor {
@@ -128,6 +139,9 @@ impl Supervisor {
             not_before: now,
             last_abort: None,
             measurements: Measurements::default(),
+            steering: Steering::default(),
+            log: Log::new(unix_millis()),
+            answers: Answers::default(),
         }
     }
 
@@ -220,6 +234,12 @@ impl Supervisor {
                 Step::Retire(worker, plan) => self.tell(&worker, ToWorker::Retire { plan }),
                 Step::Aborted(Abort { reason, blamed }) => {
                     tracing::warn!(plan = %id, %reason, "rollout aborted");
+                    let about = self.about(id);
+                    self.tell_people(
+                        EventKind::PlanAborted,
+                        format!("plan {id} could not be rolled out: {reason}"),
+                        about,
+                    );
                     self.parts.metrics.rollout_ended("aborted");
                     self.parts.gateway.do_send(RetirePlan(id));
                     self.rollout = None;
@@ -257,6 +277,9 @@ impl Supervisor {
         self.parts.metrics.rollout_ended("committed");
         self.parts.metrics.plan_committed(plan, unix_millis());
         tracing::info!(plan = %id, hash = %plan.hash(), "plan committed");
+        let workers = plan.draft().stages.iter().map(|stage| stage.worker.to_string()).collect::<Vec<_>>();
+        let message = format!("plan {id} runs on {}", workers.join(", "));
+        self.tell_people(EventKind::PlanCommitted, message, self.about(id));
         if let Some(old) = old.map(|old| old.id()) {
             let drained = self.parts.gateway.send(WhenDrained(old)).into_actor(self);
             context.spawn(drained.map(move |_, _, context| context.notify(PlanDrained(old))));

@@ -9,6 +9,7 @@ use weir_shared::plan::plan::BatchNorm;
 use weir_shared::plan::{Node, Plan, PlanId};
 
 use super::actor::Supervisor;
+use super::log::EventKind;
 use super::replanning::Begun;
 use crate::clock::{now, unix_millis};
 use crate::planner::Draft;
@@ -56,6 +57,8 @@ impl Supervisor {
         );
         self.parts.metrics.replanned(decision.reason(), decision.change());
         self.replanning.records.decided(unix_millis(), id, decision.clone());
+        let message = format!("plan {id} is to run ({}): {}", decision.kind, decision.because);
+        self.tell_people(EventKind::PlanDecided, message, self.about(id));
         self.replanning.begun = Some(Begun { decision, at: now() });
         let linked = self.linked(&plan);
         let drain_max = self.parts.drain_max;

@@ -4,9 +4,11 @@ use actix::prelude::*;
 use weir_shared::ids::PeerName;
 use weir_shared::wire::control::{FromWorker, ToWorker};
 
-use super::actor::{Admission, COUNT, SWEEP, Supervisor, WAKE};
+use super::actor::{COUNT, SWEEP, Supervisor, WAKE};
+use super::log::{About, EventKind};
 use super::measuring::MEASURE;
 use super::messages::*;
+use super::status::Status;
 use super::term::{self, Commitment};
 use crate::clock::now;
 use crate::cluster::Departure;
@@ -53,6 +55,8 @@ impl Handler<WorkerJoined> for Supervisor {
             gateway_address.set_ip(seen.orchestrator.unwrap_or(gateway_address.ip()));
         }
         tracing::info!(%worker, address = %hello.data_address, release = %hello.release, "worker joined");
+        let about = About { worker: Some(worker.clone()), ..About::default() };
+        self.tell_people(EventKind::WorkerJoined, format!("worker {worker} joined"), about);
         let current = self.plan.as_ref().map(|plan| plan.id());
         let still_carries = current.is_some_and(|plan| hello.live.contains(&plan));
         let replaced = self.sessions.insert(worker.clone(), (session, directives));
@@ -86,6 +90,8 @@ impl Handler<WorkerLeft> for Supervisor {
             return;
         }
         tracing::warn!(%worker, "worker lost");
+        let about = About { worker: Some(worker.clone()), ..About::default() };
+        self.tell_people(EventKind::WorkerLost, format!("worker {worker} is lost"), about);
         self.sessions.remove(&worker);
         self.lost(&worker, context);
         self.cluster_changed();
@@ -157,6 +163,7 @@ impl Handler<SetPolicy> for Supervisor {
 
     fn handle(&mut self, SetPolicy(text): SetPolicy, context: &mut Self::Context) -> Self::Result {
         self.set_policy(&text)?;
+        self.tell_people(EventKind::PolicyChanged, "another policy is in force".to_owned(), About::default());
         self.reconcile(context);
         Ok(())
     }
@@ -167,14 +174,6 @@ impl Handler<GetSnapshot> for Supervisor {
 
     fn handle(&mut self, _: GetSnapshot, _: &mut Self::Context) -> Self::Result {
         MessageResult(Box::new(self.snapshot()))
-    }
-}
-
-impl Handler<GetEvents> for Supervisor {
-    type Result = MessageResult<GetEvents>;
-
-    fn handle(&mut self, _: GetEvents, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.replanning.records.events())
     }
 }
 
@@ -191,11 +190,6 @@ impl Handler<GetStatus> for Supervisor {
     type Result = Status;
 
     fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> Status {
-        Status {
-            cluster: self.cluster.clone(),
-            plan: self.plan.clone(),
-            admitting: self.plan.is_some() && self.admission == Admission::Open,
-            last_abort: self.last_abort.clone(),
-        }
+        self.status()
     }
 }

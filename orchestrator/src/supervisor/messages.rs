@@ -1,15 +1,16 @@
 //! Everything that the supervisor can be told or asked.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use actix::prelude::*;
 use weir_shared::ids::WorkerId;
-use weir_shared::plan::{Plan, PlanId};
+use weir_shared::plan::PlanId;
 use weir_shared::wire::control::{FromWorker, Hello, ToWorker};
 
+use super::log::{Cursor, Event, EventKind, LogPage};
 use super::record::EventRecord;
-use crate::cluster::{Cluster, SessionId};
+use super::status::Status;
+use crate::cluster::SessionId;
 use crate::planner::snapshot::Snapshot;
 use crate::replan::Answer;
 use crate::replan::trace::{Entry, Header};
@@ -91,10 +92,67 @@ pub struct SetPolicy(pub String);
 #[rtype(result = "Box<Snapshot>")]
 pub struct GetSnapshot;
 
-/// The latest decisions, the oldest first.
+/// The latest decisions, the newest first.
 #[derive(Message)]
-#[rtype(result = "Vec<EventRecord>")]
-pub struct GetEvents;
+#[rtype(result = "PlansPage")]
+pub struct GetDecisions {
+    /// Only those with a smaller number.
+    pub before: Option<u64>,
+    /// The most to answer.
+    pub limit: usize,
+}
+
+/// A piece of the history of decisions.
+#[derive(Debug, Clone, MessageResponse)]
+pub struct PlansPage {
+    /// The newest first.
+    pub plans: Vec<EventRecord>,
+    /// Whether there are older ones.
+    pub more: bool,
+}
+
+/// What happened, the oldest first.
+#[derive(Message)]
+#[rtype(result = "LogPage")]
+pub struct GetEvents {
+    /// Only what is behind this place; all that is kept, where none is named.
+    pub after: Option<Cursor>,
+    /// The most to answer.
+    pub limit: usize,
+}
+
+/// What is new to a follower.
+#[derive(Message)]
+#[rtype(result = "News")]
+pub struct GetNews {
+    /// Where it has read the log up to; none: nothing of the past.
+    pub after: Option<Cursor>,
+    /// What it has seen of decisions; none: nothing of the past.
+    pub revision: Option<u64>,
+}
+
+/// What is new to a follower.
+#[derive(Debug, Clone, MessageResponse)]
+pub struct News {
+    /// Behind the place, the oldest first.
+    pub events: Vec<Event>,
+    /// Decisions that were made or of which more is known.
+    pub plans: Vec<EventRecord>,
+    /// Where to go on.
+    pub after: Cursor,
+    /// Where to go on.
+    pub revision: u64,
+}
+
+/// Something happened elsewhere that people who follow should see.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Remark {
+    /// What kind of thing.
+    pub kind: EventKind,
+    /// A sentence.
+    pub message: String,
+}
 
 /// What the rules were told and decided behind the entry of this number; all that is kept if none is named.
 #[derive(Message)]
@@ -117,16 +175,3 @@ pub struct TraceLines {
 #[derive(Message)]
 #[rtype(result = "Status")]
 pub struct GetStatus;
-
-/// What the supervisor believes and does, at one moment.
-#[derive(Debug, Clone, MessageResponse)]
-pub struct Status {
-    /// The workers and their links.
-    pub cluster: Cluster,
-    /// The committed plan.
-    pub plan: Option<Arc<Plan>>,
-    /// Whether requests are admitted on it.
-    pub admitting: bool,
-    /// Why the last rollout failed, if it did.
-    pub last_abort: Option<String>,
-}

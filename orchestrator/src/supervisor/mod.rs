@@ -4,20 +4,28 @@
 //! begins a rollout when they do not fit. It may be woken at any time, any number of times, without harm.
 
 mod actor;
+mod answers;
 mod begin;
 mod choice;
 mod handlers;
+mod history;
+mod log;
 mod measuring;
 mod messages;
 mod outcome;
 mod record;
 mod replanning;
+mod status;
+mod steering;
 mod term;
 
 pub use actor::{Policy, Supervisor, SupervisorParts};
+pub use answers::AnswerRates;
 pub use choice::{Choice, PlanSource};
+pub use log::{Cursor, Event, EventKind, LogPage};
 pub use messages::{
-    Directive, GatewayConnected, GetEvents, GetSnapshot, GetStatus, GetTrace, PlanDrained, Seen, SetPolicy,
-    Status, TraceLines, WorkerJoined, WorkerLeft, WorkerSaid,
+    Directive, GatewayConnected, GetDecisions, GetEvents, GetNews, GetSnapshot, GetStatus, GetTrace, News,
+    PlanDrained, PlansPage, Remark, Seen, SetPolicy, TraceLines, WorkerJoined, WorkerLeft, WorkerSaid,
 };
 pub use record::{EventRecord, EventState};
+pub use status::{AccuracyStatus, ReplanningState, Status};

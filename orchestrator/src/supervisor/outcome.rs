@@ -5,6 +5,7 @@ use weir_shared::plan::PlanId;
 use weir_shared::plan::plan::BatchNorm;
 
 use super::actor::{Admission, Supervisor};
+use super::log::EventKind;
 use super::record::EventState;
 use crate::clock::now;
 use crate::gateway::Counted;
@@ -29,6 +30,7 @@ impl Supervisor {
             Some(degraded) => degraded.expected_accuracy,
             None => normal.map(|(full, points)| (full - points / 100.0).max(0.0)),
         };
+        self.replanning.points_lost = begun.decision.degraded_points.or(loss);
         // What nobody knows of this plan is 0, and not what was known of the one before.
         let metrics = &self.parts.metrics;
         metrics.predicted_latency(begun.decision.predicted.map_or(0.0, |terms| terms.latency_seconds));
@@ -50,6 +52,7 @@ impl Supervisor {
     /// The gateway has counted what was offered and answered.
     pub(super) fn counted(&mut self, counted: &Counted, context: &mut Context<Self>) {
         self.replanning.load.fold(counted.seconds, counted.arrivals, counted.samples);
+        self.answers.fold(counted);
         let Some(id) = self.plan.as_ref().map(|plan| plan.id()) else { return };
         // While another plan is rolled out or drained, answers are not this plan's doing alone.
         if self.rollout.is_some() || self.admission == Admission::Broken {
@@ -75,6 +78,12 @@ impl Supervisor {
                 let old = event.decision.old_predicted.map(|terms| terms.latency_seconds);
                 event.measured_gain = old.zip(measured).map(|(old, measured)| 1.0 - measured / old);
             }
+            let took = measured.map_or_else(String::new, |seconds| format!(" at {:.1} ms", seconds * 1e3));
+            self.tell_people(
+                EventKind::PlanMeasured,
+                format!("the trial of plan {id} ended: {ended}{took}"),
+                self.about(id),
+            );
         }
         if let Some(decision) = finding.decision {
             self.replanning.note(What::Decision(Box::new(decision.clone())));

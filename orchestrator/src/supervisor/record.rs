@@ -60,7 +60,10 @@ pub enum EventState {
 pub(super) struct Records {
     /// The policy that was in force when the oldest entry was noted.
     policy: String,
-    events: VecDeque<EventRecord>,
+    /// Each with the revision at which it was last changed.
+    events: VecDeque<(u64, EventRecord)>,
+    /// Rises with each change of an event.
+    revision: u64,
     entries: VecDeque<(u64, Entry)>,
     /// What the entries take in memory, about.
     bytes: usize,
@@ -104,7 +107,8 @@ impl Records {
         if self.events.len() == EVENTS {
             self.events.pop_front();
         }
-        self.events.push_back(EventRecord {
+        self.revision += 1;
+        let event = EventRecord {
             number: self.next_event,
             unix_ms,
             plan: plan.to_string(),
@@ -115,18 +119,38 @@ impl Records {
             measured_gain: None,
             trial: None,
             failure: None,
-        });
+        };
+        self.events.push_back((self.revision, event));
         self.next_event += 1;
     }
 
     /// The event of a plan, to say more of it.
     pub(super) fn of(&mut self, plan: PlanId) -> Option<&mut EventRecord> {
         let plan = plan.to_string();
-        self.events.iter_mut().rev().find(|event| event.plan == plan)
+        let (revision, event) = self.events.iter_mut().rev().find(|(_, event)| event.plan == plan)?;
+        self.revision += 1;
+        *revision = self.revision;
+        Some(event)
     }
 
-    pub(super) fn events(&self) -> Vec<EventRecord> {
-        self.events.iter().cloned().collect()
+    /// The number of a plan's event.
+    pub(super) fn number_of(&self, plan: PlanId) -> Option<u64> {
+        let plan = plan.to_string();
+        self.events.iter().rev().find(|(_, event)| event.plan == plan).map(|(_, event)| event.number)
+    }
+
+    /// At most `limit` events with smaller numbers than `before`, the newest first; and whether there are older ones.
+    pub(super) fn newest(&self, before: Option<u64>, limit: usize) -> (Vec<EventRecord>, bool) {
+        let older = |event: &&EventRecord| before.is_none_or(|before| event.number < before);
+        let mut found = self.events.iter().rev().map(|(_, event)| event).filter(older);
+        let page = found.by_ref().take(limit).cloned().collect();
+        (page, found.next().is_some())
+    }
+
+    /// Events that were changed behind a revision, and the revision now.
+    pub(super) fn changed_since(&self, revision: u64) -> (Vec<EventRecord>, u64) {
+        let changed = self.events.iter().filter(|(at, _)| *at > revision);
+        (changed.map(|(_, event)| event.clone()).collect(), self.revision)
     }
 }
 

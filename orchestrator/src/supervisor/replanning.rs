@@ -47,6 +47,10 @@ pub(super) struct Replanning {
     unusable: Vec<WorkerId>,
     /// Why the plan stays as it is, as it was logged, without its figures.
     told: Option<String>,
+    /// The policy as a person wrote it.
+    pub(super) policy: String,
+    /// Points of accuracy that the committed plan loses, as far as the profile says.
+    pub(super) points_lost: Option<f64>,
 }
 
 /// A decision that is being rolled out.
@@ -67,7 +71,7 @@ impl Replanning {
             replanner: Replanner::new(rules, Duration::ZERO),
             model,
             load: Load::default(),
-            records: Records::new(policy),
+            records: Records::new(policy.clone()),
             begun: None,
             profile,
             accuracy,
@@ -76,6 +80,8 @@ impl Replanning {
             looked: None,
             unusable: Vec::new(),
             told: None,
+            policy,
+            points_lost: None,
         }
     }
 
@@ -296,6 +302,7 @@ impl Supervisor {
         self.replanning.replanner.policy_changed(rules);
         self.replanning.model = Some(Arc::new(model));
         self.replanning.note(What::Policy(text.to_owned()));
+        self.replanning.policy = text.to_owned();
         self.replanning.looked = None;
         tracing::info!("policy changed");
         Ok(())

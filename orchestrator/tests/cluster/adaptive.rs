@@ -11,7 +11,7 @@ use weir_orchestrator::app::{Config, Orchestrator};
 use weir_orchestrator::layers::LayerServer;
 use weir_orchestrator::planner::LinkMap;
 use weir_orchestrator::replan::model;
-use weir_orchestrator::supervisor::{GetEvents, PlanSource, Policy, SetPolicy};
+use weir_orchestrator::supervisor::{GetDecisions, PlanSource, Policy, SetPolicy};
 use weir_shared::arch::{Arch, NetworkSpec};
 use weir_shared::ids::Role;
 use weir_shared::plan::ActiveSet;
@@ -154,8 +154,8 @@ fn survivors_answer_in_a_dead_workers_place_until_it_is_back() {
     nothing_lost(&cluster);
     let marked = answers.iter().filter(|(_, answer)| is_degraded(answer)).count();
     assert!(cluster.text("/metrics").contains(&format!("weir_degraded_responses_total {marked}")));
-    let events = cluster.admin("/api/v1/events").unwrap();
-    let last = events["events"].as_array().unwrap().last().unwrap();
+    let events = cluster.admin("/api/v1/plans").unwrap();
+    let last = events["plans"].as_array().unwrap().first().unwrap();
     assert_eq!(
         (&last["decision"]["kind"], &last["state"]),
         (&json!("bypass"), &json!("committed")),
@@ -365,7 +365,8 @@ fn fifty_switches_under_load_lose_nothing_and_every_answer_is_its_plans() {
         done.store(true, Relaxed);
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
     });
-    let events = runtime.block_on(supervisor.send(GetEvents)).unwrap();
+    let asked = GetDecisions { before: None, limit: usize::MAX };
+    let events = runtime.block_on(supervisor.send(asked)).unwrap().plans;
     let sets: BTreeMap<&str, String> = events
         .iter()
         .map(|event| (event.plan.as_str(), event.decision.new.active.describe(&network)))

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod adaptive;
+mod api;
 mod bad_input;
 mod faults;
 mod prometheus;

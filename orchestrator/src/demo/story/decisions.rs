@@ -1,4 +1,4 @@
-//! The supervisor's own events (`GET /api/v1/events`), as far as the demonstration reads them.
+//! The supervisor's own decisions (`GET /api/v1/plans`), as far as the demonstration reads them.
 //!
 //! The one place that knows their form: fields that are absent are simply not shown, so an orchestrator that says
 //! less is still watched. Pure.

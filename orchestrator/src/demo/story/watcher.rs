@@ -85,10 +85,11 @@ impl Watcher {
     }
 
     async fn events(&mut self, admin: &AdminClient) -> Vec<Seen> {
-        let Ok(answer) = admin.get::<Value>("/api/v1/events").await else { return Vec::new() };
-        let list = answer.as_array().or_else(|| answer.get("events")?.as_array());
+        let Ok(answer) = admin.get::<Value>("/api/v1/plans?limit=500").await else { return Vec::new() };
+        let list = answer.get("plans").and_then(Value::as_array);
         let mut seen = Vec::new();
-        for event in list.into_iter().flatten() {
+        // The newest comes first; they are told in the order in which they were made.
+        for event in list.into_iter().flatten().rev() {
             // Events without a number cannot be told apart from those that were seen.
             let Some(number) = told(event).number else { continue };
             // More is said of an event as it goes on: committed, tried, kept.
@@ -142,8 +143,8 @@ impl Totals {
             let (last, total) = self.links.entry(key.clone()).or_default();
             *total += if link.sent_bytes < *last { link.sent_bytes } else { link.sent_bytes - *last };
             *last = link.sent_bytes;
-            if link.up {
-                sample.rtt_ms.insert(key, link.rtt_seconds * 1e3);
+            if let Some(rtt) = link.rtt_seconds.filter(|_| link.up) {
+                sample.rtt_ms.insert(key, rtt * 1e3);
             }
         }
         // Links that are no longer there keep what they sent; a process goes on counting for a link that comes back.

@@ -1,0 +1,81 @@
+//! Errors as RFC 9457 problem documents: what is wrong, and what to do.
+
+use std::fmt;
+
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use serde::Serialize;
+
+/// RFC 9457, section 3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Always `about:blank`: the status says what kind of problem it is.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The same for all problems of a kind.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong here, and what to do.
+    detail: String,
+    /// The methods that work, where another one was used.
+    #[serde(skip)]
+    allowed: Option<&'static str>,
+}
+
+impl Problem {
+    /// A problem with `detail` about this very request.
+    pub fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), allowed: None }
+    }
+
+    /// 400.
+    pub fn bad(title: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, title, detail)
+    }
+
+    /// 422: it can be read, but not used.
+    pub fn unusable(title: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, title, detail)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        // Four plain fields can always be written.
+        let body = serde_json::to_string(self).unwrap_or_default();
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(allowed) = self.allowed {
+            response.insert_header((ALLOW, HeaderValue::from_static(allowed)));
+        }
+        response.content_type("application/problem+json").body(body)
+    }
+}
+
+/// 405, with the methods that work.
+pub fn refuse_method(request: &HttpRequest, allowed: &'static str) -> Problem {
+    let detail = format!("{} does not take {}; use {allowed}", request.path(), request.method());
+    let refusal = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail);
+    Problem { allowed: Some(allowed), ..refusal }
+}
+
+/// 404 for a path that is none.
+pub async fn unknown(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let detail = format!(
+        "there is no {}; /api/v1/openapi.json lists the routes, and /livez, /readyz and /metrics are beside them",
+        request.path()
+    );
+    Err(Problem::new(StatusCode::NOT_FOUND, "Unknown route", detail))
+}

@@ -1,0 +1,75 @@
+//! What the cluster looks like now.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+
+use super::input::Toml;
+use super::problem::Problem;
+use super::state::{AdminState, ask, document, status};
+use super::views::{LinksDocument, PlanDocument, WorkerDocument, WorkersDocument};
+use crate::clock::now;
+use crate::cluster::Cluster;
+use crate::gateway::messages::GetLinks;
+use crate::supervisor::{GetSnapshot, Status};
+
+type Answer = Result<HttpResponse, Problem>;
+
+pub async fn state(state: Data<AdminState>) -> Answer {
+    Ok(HttpResponse::Ok().json(document(&state).await?))
+}
+
+pub async fn plan(state: Data<AdminState>) -> Answer {
+    match status(&state).await? {
+        Status { plan: Some(plan), admitting, .. } => {
+            Ok(HttpResponse::Ok().json(PlanDocument::new(&plan, admitting)))
+        }
+        Status { last_abort, .. } => {
+            let why =
+                last_abort.map_or_else(String::new, |reason| format!(" The last attempt failed: {reason}"));
+            Err(Problem::new(StatusCode::NOT_FOUND, "No plan", format!("no plan is committed yet.{why}")))
+        }
+    }
+}
+
+pub async fn workers(state: Data<AdminState>) -> Answer {
+    let status = status(&state).await?;
+    Ok(HttpResponse::Ok().json(WorkersDocument::new(&status, now())))
+}
+
+pub async fn worker(state: Data<AdminState>, name: Path<String>) -> Answer {
+    worker_document(&status(&state).await?, &name)
+}
+
+/// The document of the worker of that name, or 404.
+pub fn worker_document(status: &Status, name: &str) -> Answer {
+    let (worker, view) = status.cluster.worker(name).ok_or_else(|| unknown_worker(&status.cluster, name))?;
+    Ok(HttpResponse::Ok().json(WorkerDocument::new(status, worker, view, now())))
+}
+
+pub fn unknown_worker(cluster: &Cluster, name: &str) -> Problem {
+    let known: Vec<String> = cluster.workers().map(|(worker, _)| worker.to_string()).collect();
+    let known = if known.is_empty() { "none has joined yet".to_owned() } else { known.join(", ") };
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "Unknown worker",
+        format!("there is no worker {name:?}; known workers: {known}"),
+    )
+}
+
+pub async fn links(state: Data<AdminState>) -> Answer {
+    let own = state.gateway.send(GetLinks).await.unwrap_or_default();
+    let status = status(&state).await?;
+    Ok(HttpResponse::Ok().json(LinksDocument::new(&status, &own, now())))
+}
+
+pub async fn snapshot(state: Data<AdminState>) -> Answer {
+    Ok(HttpResponse::Ok().json(&*ask(&state, GetSnapshot).await?))
+}
+
+pub async fn set_policy(state: Data<AdminState>, text: Toml) -> Answer {
+    match ask(&state, crate::supervisor::SetPolicy(text.0)).await? {
+        Ok(()) => Ok(HttpResponse::Ok().json(serde_json::json!({ "policy": "accepted" }))),
+        Err(reason) => Err(Problem::unusable("Unusable policy", &reason)),
+    }
+}
