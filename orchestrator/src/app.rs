@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use tokio::sync::{Semaphore, watch};
 use weir_shared::arch::NetworkSpec;
@@ -21,6 +23,7 @@ use weir_shared::transport::{
 };
 use weir_shared::wire::control::RequestFailure;
 
+use crate::admin::access::{Access, guard};
 use crate::admin::{self, AdminState, FOLLOWERS_MAX};
 use crate::clock;
 use crate::cluster::SessionId;
@@ -45,6 +48,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// TCP address of the admin API.
     pub admin: SocketAddr,
+    /// Who may do what on the admin API.
+    pub access: Access,
     /// The network that is served.
     pub network: NetworkSpec,
     /// Digest of each layer's weights.
@@ -133,6 +138,9 @@ impl Orchestrator {
         let quic_address = transport.address()?;
         let (http, http_address) = listen(config.http)?;
         let (admin, admin_address) = listen(config.admin)?;
+        if !admin_address.ip().is_loopback() && !config.access.has_tokens() {
+            tracing::info!("without --admin-token-file, /api/v1 answers this machine only");
+        }
         let metrics = Arc::new(Metrics::new()?);
         let (statistics, occupied) = (Arc::default(), Arc::default());
         let (plans, known_plans) = watch::channel(Arc::default());
@@ -210,7 +218,7 @@ impl Orchestrator {
             news,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         };
-        let servers = vec![serve_inference(http, backend)?, serve_admin(admin, state)?];
+        let servers = vec![serve_inference(http, backend)?, serve_admin(admin, state, config.access)?];
         tracing::info!(quic = %quic_address, http = %http_address, admin = %admin_address, "orchestrator started");
         Ok(Self { transport, gateway, supervisor, servers, quic_address, http_address, admin_address })
     }
@@ -321,8 +329,10 @@ fn serve_inference(listener: TcpListener, backend: GatewayBackend) -> std::io::R
     Ok(spawn(server.run()))
 }
 
-fn serve_admin(listener: TcpListener, state: AdminState) -> std::io::Result<ServerHandle> {
-    let app = move || App::new().configure(admin::configure(state.clone()));
+fn serve_admin(listener: TcpListener, state: AdminState, access: Access) -> std::io::Result<ServerHandle> {
+    let access = Data::new(access);
+    let guarded = move || App::new().app_data(access.clone()).wrap(from_fn(guard));
+    let app = move || guarded().configure(admin::configure(state.clone()));
     Ok(spawn(HttpServer::new(app).workers(1).disable_signals().listen(listener)?.run()))
 }
 

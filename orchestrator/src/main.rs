@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use weir_orchestrator::admin::access::Access;
 use weir_orchestrator::app::{Config, Orchestrator};
 use weir_orchestrator::layers::LayerServer;
 use weir_orchestrator::planner::{LinkMap, PlanFile};
@@ -45,6 +46,13 @@ struct Args {
     /// TCP address of the admin API.
     #[arg(long, env = "WEIR_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:7610")]
     admin: SocketAddr,
+    /// Tokens that may look at the admin API, one a line (at least 16 characters). Without any token file, the admin API
+    /// answers this machine only.
+    #[arg(long, env = "WEIR_VIEWER_TOKEN_FILE", value_name = "FILE")]
+    viewer_token_file: Option<PathBuf>,
+    /// Tokens that may change things by the admin API. Both files are read again at each use.
+    #[arg(long, env = "WEIR_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
     /// Workers to wait for before the first plan.
     #[arg(long, env = "WEIR_WORKERS", value_name = "N", default_value_t = 1)]
     workers: usize,
@@ -120,6 +128,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn config(args: &Args) -> anyhow::Result<Config> {
+    let access = Access::new(args.viewer_token_file.as_deref(), args.admin_token_file.as_deref())?;
     let identity = Identity::load(&args.certs)?;
     let checkpoint = Checkpoint::open(&args.weights)?;
     let network = checkpoint.spec(args.arch)?;
@@ -153,6 +162,7 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         None => None,
     };
     Ok(Config {
+        access,
         policy,
         profile,
         identity,

@@ -3,6 +3,7 @@
 //! `docs/api.md` lists the routes. Errors are RFC 9457 problem documents. Nothing here decides: handlers ask the
 //! supervisor, and what takes long is computed off its thread. The forms that clients see are in [`views`].
 
+pub mod access;
 mod health;
 mod history;
 mod input;

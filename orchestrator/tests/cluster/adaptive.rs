@@ -277,6 +277,7 @@ fn config(site: &Site, cluster: [std::net::SocketAddr; 3], policy: &str, profile
         advertise: None,
         http: cluster[1],
         admin: cluster[2],
+        access: Default::default(),
         network: arch.into(),
         source: PlanSource::Balanced,
         first_workers: 3,
