@@ -32,6 +32,8 @@ SCHEMA = [
     (["orchestrator.replicas=2"], "orchestrator: Additional property replicas"),
     (["orchestrator.service.port=99999"], "orchestrator.service.port"),
     (["orchestrator.persistence.accessModes={ReadOnlyMany}"], "orchestrator.persistence.accessModes.0"),
+    (["orchestrator.admin.tokens.secret=Weir_Tokens"], "orchestrator.admin.tokens.secret"),
+    (["orchestrator.admin.tokens.token=hunter2"], "orchestrator.admin.tokens: Additional property token"),
     (["tls.mode=none"], "tls.mode"),
     (["tls.certManager.issuerRef.kind=issuer"], "tls.certManager.issuerRef.kind"),
     (["tls.certManager.duration=90d"], "tls.certManager.duration"),
@@ -47,6 +49,14 @@ SCHEMA = [
 
 # What no schema can say; each message begins with the field and tells what to do.
 MEANING = [
+    (
+        ["orchestrator.admin.tokens.secret=t", "orchestrator.admin.tokens.adminKey=", "orchestrator.admin.tokens.viewerKey="],
+        "orchestrator.admin.tokens.adminKey: it and viewerKey are empty",
+    ),
+    (
+        ["orchestrator.admin.tokens.secret=t", "orchestrator.admin.tokens.viewerKey=admin"],
+        "orchestrator.admin.tokens.viewerKey: it is the same as adminKey",
+    ),
     (["workers.pools.worker=null"], "workers.pools: there is no pool"),
     (["workers.pools.orchestrator.replicas=1"], "workers.pools.orchestrator: that name is taken"),
     (["workers.pools.edge.kind=DaemonSet"], "workers.pools.edge.nodes: a DaemonSet needs the names of its nodes"),

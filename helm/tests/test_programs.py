@@ -18,8 +18,10 @@ from pods import PROGRAMS, Cluster, Pod, image, templates
 from support import CASES, ROOT, binary, find, render, tool
 
 
-def get(url):
+def get(url, token=None):
     """Status and body, also of a refusal; 0 where nobody answers."""
+    if token:
+        url = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     try:
         with urllib.request.urlopen(url, timeout=15) as reply:
             return reply.status, reply.read().decode()
@@ -163,6 +165,26 @@ class Programs(unittest.TestCase):
             joined = self.serves([*objects, *secrets(certs)], meanwhile=renew)
         for name in names:
             self.assertIn(name, joined)
+
+    def test_tokens_let_in_and_probes_need_none(self):
+        tokens = {"admin": "an-admins-token-0123", "viewer": "a-viewers-token-0123"}
+        encoded = {key: base64.b64encode(f"{token}\n".encode()).decode() for key, token in tokens.items()}
+        secret = {"kind": "Secret", "metadata": {"name": "weir-tokens"}, "data": encoded}
+        settings = "orchestrator.admin.tokens.secret=weir-tokens,workers.pools.worker.replicas=1"
+
+        def ask(cluster):
+            base = f"http://{cluster.pods[0].address}:7610"
+            for path in ("/livez", "/readyz", "/metrics"):
+                self.assertEqual(get(base + path)[0], 200, path)
+            self.assertEqual(get(f"{base}/api/v1/workers")[0], 401)
+            self.assertEqual(get(f"{base}/api/v1/workers", tokens["admin"][:-1])[0], 401)
+            for token in tokens.values():
+                status, joined = get(f"{base}/api/v1/workers", token)
+                self.assertEqual(status, 200)
+                self.assertIn("home-weir-worker-0", joined)
+
+        refused = self.serves([*render("--set", settings), secret], meanwhile=ask)
+        self.assertIn("needs a token", refused)
 
     def test_a_worker_without_its_certificate_says_which_file_is_missing(self):
         worker = next(one for one in templates(render()) if "orchestrator" not in one[0])

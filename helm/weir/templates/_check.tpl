@@ -19,6 +19,14 @@
 {{- if and .Values.orchestrator.service.loadBalancerSourceRanges (ne .Values.orchestrator.service.type "LoadBalancer") -}}
 {{- fail "orchestrator.service.loadBalancerSourceRanges: it is for type LoadBalancer; use networkPolicy.inferenceFrom" -}}
 {{- end -}}
+{{- with .Values.orchestrator.admin.tokens -}}
+{{- if and .secret (not .adminKey) (not .viewerKey) -}}
+{{- fail "orchestrator.admin.tokens.adminKey: it and viewerKey are empty, so nobody could be let in; name a key of the Secret" -}}
+{{- end -}}
+{{- if and .secret (eq .adminKey .viewerKey) -}}
+{{- fail "orchestrator.admin.tokens.viewerKey: it is the same as adminKey, so viewers could change everything; name another key" -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq .Values.tls.mode "csi") (not .Values.tls.csi.issuerRef.name) -}}
 {{- fail "tls.csi.issuerRef.name: it is empty; name the cert-manager issuer that signs pods' certificates" -}}
 {{- end -}}
@@ -64,6 +72,21 @@
 {{- end -}}
 {{- end -}}
 {{- include "weir.check.secrets" . -}}
+{{- include "weir.check.tokens" . -}}
+{{- end -}}
+
+{{/* As below, for the tokens of the admin API. */}}
+{{- define "weir.check.tokens" -}}
+{{- $root := . -}}
+{{- $tokens := .Values.orchestrator.admin.tokens -}}
+{{- if and $tokens.secret (lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt") -}}
+{{- $found := (lookup "v1" "Secret" .Release.Namespace $tokens.secret).data -}}
+{{- range $field, $key := dict "adminKey" $tokens.adminKey "viewerKey" $tokens.viewerKey -}}
+{{- if and $key (not (index (default dict $found) $key)) -}}
+{{- fail (printf "orchestrator.admin.tokens.%s: there is no Secret %s with a key %s in namespace %s; make it, or leave the key empty" $field $tokens.secret $key $root.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Every namespace has the ConfigMap kube-root-ca.crt, so where it is not to be seen nobody can be asked. */}}
