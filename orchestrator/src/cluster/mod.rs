@@ -45,6 +45,8 @@ pub struct WorkerView {
     pub estimates: WorkerEstimator,
     /// Why plans are made without it for now.
     pub blame: Option<Blame>,
+    /// Whether it has not been heard for a while, though its session lasts.
+    pub is_silent: bool,
 }
 
 /// A worker that made a rollout fail is left out for a while, so that it does not stop the others.
@@ -98,7 +100,7 @@ impl Cluster {
         let presence = Presence::Connected(session);
         let before = self.workers.remove(&worker).map(|view| view.estimates);
         let estimates = WorkerEstimator::joined(now, &hello, before);
-        let view = WorkerView { presence, hello, gateway_address, estimates, blame: None };
+        let view = WorkerView { presence, hello, gateway_address, estimates, blame: None, is_silent: false };
         self.workers.insert(worker, view);
     }
 
@@ -172,6 +174,20 @@ impl Cluster {
         self.workers.iter().find(|(worker, _)| worker.as_str() == name)
     }
 
+    /// Nothing is heard of a worker: no plan is made with it.
+    pub fn fell_silent(&mut self, worker: &WorkerId) {
+        if let Some(view) = self.workers.get_mut(worker) {
+            view.is_silent = true;
+        }
+    }
+
+    /// A worker that was silent has been heard.
+    pub fn spoke_again(&mut self, worker: &WorkerId) {
+        if let Some(view) = self.workers.get_mut(worker) {
+            view.is_silent = false;
+        }
+    }
+
     /// Workers with a session, by name.
     pub fn connected(&self) -> impl Iterator<Item = (&WorkerId, &WorkerView)> {
         self.workers.iter().filter(|(_, view)| view.is_connected())
@@ -181,7 +197,8 @@ impl Cluster {
     /// cordoned are to be left out, all of them are tried.
     pub fn members(&self, now: Instant) -> Vec<Member> {
         let member = |(worker, view): (&WorkerId, &WorkerView)| view.member(worker);
-        let trusted = |view: &WorkerView| view.blame.as_ref().is_none_or(|blame| blame.until <= now);
+        let is_blamed = |view: &WorkerView| view.blame.as_ref().is_some_and(|blame| blame.until > now);
+        let trusted = |view: &WorkerView| !is_blamed(view) && !view.is_silent;
         let free = || self.connected().filter(|(worker, _)| !self.is_cordoned(worker));
         let members: Vec<_> = free().filter(|(_, view)| trusted(view)).map(member).collect();
         if members.is_empty() { free().map(member).collect() } else { members }

@@ -308,10 +308,11 @@ impl Replanner {
         if !bearable {
             return None;
         }
-        let names: Vec<&str> = lost.iter().map(WorkerId::as_str).collect();
+        let names = || format!("{} lost", lost.iter().map(WorkerId::as_str).collect::<Vec<_>>().join(", "));
+        let why = self.running.as_ref().and_then(|running| running.broken.clone()).unwrap_or_else(names);
         let decision = Decision {
             kind: Kind::Bypass,
-            because: format!("{} lost; its blocks can be the identity", names.join(", ")),
+            because: format!("{why}; its blocks can be the identity"),
             old: Some(old),
             new,
             old_predicted: None,

@@ -3,6 +3,8 @@
 //! What a worker says about plans goes to the supervisor; what it says about requests goes straight to the
 //! gateway, because requests never depend on the supervisor.
 
+mod silence;
+
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -12,10 +14,14 @@ use weir_shared::ids::{Role, WorkerId};
 use weir_shared::transport::{Beside, FrameReader, FrameWriter, PeerConnection, close_code};
 use weir_shared::wire::control::{FrameError, FromWorker, Hello, ToWorker};
 
+use self::silence::{Change, Voice};
+use crate::clock::now;
 use crate::cluster::SessionId;
 use crate::gateway::GatewayActor;
 use crate::gateway::messages::RequestFailed;
-use crate::supervisor::{Directive, Seen, Supervisor, WorkerJoined, WorkerLeft, WorkerSaid};
+use crate::supervisor::{
+    Directive, Seen, Supervisor, WorkerFellSilent, WorkerJoined, WorkerLeft, WorkerSaid, WorkerSpokeAgain,
+};
 
 /// A worker introduces itself at once, or it is none of ours.
 const HELLO_MAX: Duration = Duration::from_secs(5);
@@ -33,6 +39,7 @@ pub struct WorkerSession {
     outbox: mpsc::Sender<ToWorker>,
     supervisor: Addr<Supervisor>,
     gateway: Addr<GatewayActor>,
+    voice: Voice,
     _beside: Beside,
 }
 
@@ -78,9 +85,32 @@ impl WorkerSession {
         let (hello, reader, writer) = heard.map_err(|_| SessionError::Slow)??;
         let (outbox, waiting) = mpsc::channel(OUTBOX);
         actix_rt::spawn(write(writer, waiting, peer.clone()));
-        Self { worker, id, hello, peer, reader: Some(reader), outbox, supervisor, gateway, _beside: beside }
-            .start();
+        Self {
+            worker,
+            id,
+            hello,
+            peer,
+            reader: Some(reader),
+            outbox,
+            supervisor,
+            gateway,
+            voice: Voice::new(now()),
+            _beside: beside,
+        }
+        .start();
         Ok(())
+    }
+}
+
+impl WorkerSession {
+    fn listen_for_silence(&mut self) {
+        let received = self.peer.connection.stats().udp_rx.datagrams;
+        let (worker, session) = (self.worker.clone(), self.id);
+        match self.voice.look(now(), received, self.peer.connection.rtt()) {
+            Some(Change::Silent) => self.supervisor.do_send(WorkerFellSilent { worker, session }),
+            Some(Change::Heard) => self.supervisor.do_send(WorkerSpokeAgain { worker, session }),
+            None => {}
+        }
     }
 }
 
@@ -135,6 +165,7 @@ impl Actor for WorkerSession {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(silence::LOOK, |session, _| session.listen_for_silence());
         if let Some(reader) = self.reader.take() {
             context.add_stream(stream::unfold(reader, next));
         }

@@ -55,6 +55,26 @@ pub struct WorkerLeft {
     pub session: SessionId,
 }
 
+/// A worker has said nothing for a while, be it a report or an acknowledgement.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct WorkerFellSilent {
+    /// Who.
+    pub worker: WorkerId,
+    /// In which session.
+    pub session: SessionId,
+}
+
+/// A worker that was silent has been heard.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct WorkerSpokeAgain {
+    /// Who.
+    pub worker: WorkerId,
+    /// In which session.
+    pub session: SessionId,
+}
+
 /// A worker has said something about itself or a plan.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -15,6 +15,7 @@ mod messages;
 mod outcome;
 mod record;
 mod replanning;
+mod silence;
 mod status;
 mod steering;
 mod term;
@@ -25,7 +26,8 @@ pub use choice::{Choice, PlanSource};
 pub use log::{Cursor, Event, EventKind, LogPage};
 pub use messages::{
     Directive, GatewayConnected, GetDecisions, GetEvents, GetNews, GetSnapshot, GetStatus, GetTrace, News,
-    PlanDrained, PlansPage, Remark, Seen, SetPolicy, TraceLines, WorkerJoined, WorkerLeft, WorkerSaid,
+    PlanDrained, PlansPage, Remark, Seen, SetPolicy, TraceLines, WorkerFellSilent, WorkerJoined, WorkerLeft,
+    WorkerSaid, WorkerSpokeAgain,
 };
 pub use record::{EventRecord, EventState};
 pub use status::{AccuracyStatus, ReplanningState, Status};

@@ -282,13 +282,19 @@ impl Supervisor {
         if self.rollout.is_some() || lost.is_empty() {
             return;
         }
+        self.bypass(&lost, context);
+    }
+
+    /// The others answer in the place of those that are `lost`, if their blocks can be the identity.
+    pub(super) fn bypass(&mut self, lost: &[WorkerId], context: &mut Context<Self>) {
+        let Some(running) = self.replanning.replanner.running().cloned() else { return };
         let network = self.parts.network.network();
-        let loss_points = crate::replan::bypass(&network, &running, &lost).and_then(|placement| {
+        let loss_points = crate::replan::bypass(&network, &running, lost).and_then(|placement| {
             let of_set = self.replanning.loss_points(&placement.active)?;
             crate::replan::bypass::lost_points(self.snapshot(), &placement, of_set)
         });
-        self.replanning.note(What::Lost { workers: lost.clone(), loss_points });
-        if let Some(decision) = self.replanning.replanner.emergency(&network, &lost, |_| loss_points) {
+        self.replanning.note(What::Lost { workers: lost.to_vec(), loss_points });
+        if let Some(decision) = self.replanning.replanner.emergency(&network, lost, |_| loss_points) {
             self.replanning.note(What::Decision(Box::new(decision.clone())));
             let batch_norm =
                 self.plan.as_ref().map_or_else(BatchNorm::default, |plan| plan.draft().batch_norm);
