@@ -63,9 +63,9 @@ def free_port():
                     pass
 
 
-def call(url, body=None, method=None, kind="application/json"):
+def call(url, body=None, method=None, kind="application/json", more=None):
     """The answer's text, or None while there is none."""
-    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": kind})
+    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": kind, **(more or {})})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read().decode()
@@ -134,7 +134,7 @@ class Cluster:
         return {"weir-orchestrator": [f"127.0.0.1:{self.admin}"], "weir-worker": workers}
 
     def admin_api(self, path, body=None, method=None):
-        return call(f"http://127.0.0.1:{self.admin}{path}", body, method, "application/toml")
+        return call(f"http://127.0.0.1:{self.admin}{path}", body, method, "application/toml", {"If-Match": "*"})
 
     def change_policy(self):
         """Gives the planner another policy, which makes it choose another plan."""

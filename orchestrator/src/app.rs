@@ -217,6 +217,8 @@ impl Orchestrator {
             occupied,
             news,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            solvers: Arc::new(Semaphore::new(1)),
+            front: Arc::default(),
         };
         let servers = vec![serve_inference(http, backend)?, serve_admin(admin, state, config.access)?];
         tracing::info!(quic = %quic_address, http = %http_address, admin = %admin_address, "orchestrator started");

@@ -12,6 +12,7 @@ use weir_shared::plan::Plan;
 use weir_shared::telemetry::{Absurdity, LinkReport};
 
 use crate::cluster::Cluster;
+use crate::planner::Bounds;
 use crate::telemetry::{LinkEstimate, Trust};
 
 /// From a CIFAR network on loopback to a large one over a slow radio link, in seconds.
@@ -43,6 +44,10 @@ pub struct Metrics {
     rollouts: IntCounterVec,
     replans: IntCounterVec,
     predicted_latency: Gauge,
+    predicted_gain: Gauge,
+    measured_gain: Gauge,
+    /// Latency, energy, accuracy lost, throughput.
+    policy_bounds: [Gauge; 4],
     measured_latency: Gauge,
     prediction_error: Gauge,
     active_connections: IntGaugeVec,
@@ -100,6 +105,14 @@ impl Metrics {
             plan_committed: set.real_gauge(&names::PLAN_COMMITTED)?,
             rollouts: set.counters(&names::ROLLOUTS)?,
             replans: set.counters(&names::REPLANS)?,
+            predicted_gain: set.real_gauge(&names::PLAN_PREDICTED_GAIN)?,
+            measured_gain: set.real_gauge(&names::PLAN_MEASURED_GAIN)?,
+            policy_bounds: [
+                set.real_gauge(&names::POLICY_LATENCY_BOUND)?,
+                set.real_gauge(&names::POLICY_ENERGY_BOUND)?,
+                set.real_gauge(&names::POLICY_ACCURACY_BOUND)?,
+                set.real_gauge(&names::POLICY_THROUGHPUT_BOUND)?,
+            ],
             predicted_latency: set.real_gauge(&names::PLAN_PREDICTED_LATENCY_SECONDS)?,
             measured_latency: set.real_gauge(&names::PLAN_MEASURED_LATENCY_SECONDS)?,
             prediction_error: set.real_gauge(&names::PREDICTION_ERROR)?,
@@ -145,6 +158,7 @@ impl Metrics {
             metrics.replans.with_label_values(&[*reason, kind]).reset();
         }
         metrics.active_connections(0, 0);
+        metrics.policy_bounds(&Bounds { accuracy_loss_points: None, ..Bounds::default() });
         Ok(metrics)
     }
 
@@ -202,6 +216,30 @@ impl Metrics {
     /// The optimisation model states this latency for the committed plan.
     pub fn predicted_latency(&self, seconds: f64) {
         self.predicted_latency.set(seconds);
+    }
+
+    /// The latest decision was to gain this share of the objective.
+    pub fn predicted_gain(&self, ratio: f64) {
+        self.predicted_gain.set(ratio);
+        self.measured_gain.set(0.0);
+    }
+
+    /// It gained this share of the old plan's latency.
+    pub fn measured_gain(&self, ratio: f64) {
+        self.measured_gain.set(ratio);
+    }
+
+    /// These bounds are in force.
+    pub fn policy_bounds(&self, bounds: &Bounds) {
+        /// Nobody can lose more points.
+        const ALL_POINTS: f64 = 100.0;
+        let values = [
+            bounds.latency_seconds.unwrap_or(0.0),
+            bounds.energy_joules.unwrap_or(0.0),
+            bounds.accuracy_loss_points.unwrap_or(ALL_POINTS),
+            bounds.throughput.unwrap_or(0.0),
+        ];
+        self.policy_bounds.iter().zip(values).for_each(|(gauge, value)| gauge.set(value));
     }
 
     /// This latency was measured on the committed plan.

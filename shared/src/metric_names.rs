@@ -84,7 +84,7 @@ macro_rules! metrics {
 }
 
 /// Why a plan is changed: the values of the label `reason` of [`REPLANS`].
-pub const REPLAN_REASONS: [&str; 8] = [
+pub const REPLAN_REASONS: [&str; 9] = [
     "first",
     "worker_joined",
     "worker_lost",
@@ -93,6 +93,7 @@ pub const REPLAN_REASONS: [&str; 8] = [
     "load_changed",
     "policy_changed",
     "trial_failed",
+    "operator",
 ];
 
 /// What a change does: the values of the label `kind` of [`REPLANS`].
@@ -195,6 +196,18 @@ metrics! {
         "Connections that the committed plan computes: `branch` or `shortcut`";
     EXPECTED_ACCURACY = "weir_expected_accuracy_ratio", Gauge, [], "0 to 1", Orchestrator,
         "Accuracy that the profile states for the committed plan; 0 without a profile";
+    PLAN_PREDICTED_GAIN = "weir_plan_predicted_gain_ratio", Gauge, [], "ratio", Orchestrator,
+        "Share of the objective that the latest decision was to gain; 0 where there was nothing to compare with";
+    PLAN_MEASURED_GAIN = "weir_plan_measured_gain_ratio", Gauge, [], "ratio", Orchestrator,
+        "Share of the old plan's latency that the latest decision gained by measurement; below 0 where it lost, 0 before its trial ends";
+    POLICY_LATENCY_BOUND = "weir_policy_latency_bound_seconds", Gauge, [], "seconds", Orchestrator,
+        "The policy's bound on latency; 0 where there is none";
+    POLICY_ENERGY_BOUND = "weir_policy_energy_bound_joules", Gauge, [], "joules", Orchestrator,
+        "The policy's bound on the energy of one request; 0 where there is none";
+    POLICY_ACCURACY_BOUND = "weir_policy_accuracy_loss_bound_points", Gauge, [], "points", Orchestrator,
+        "The policy's bound on accuracy lost; 100 where there is none";
+    POLICY_THROUGHPUT_BOUND = "weir_policy_throughput_bound_per_second", Gauge, [], "requests per second", Orchestrator,
+        "The policy's bound on throughput; 0 where there is none";
     DECISION_SECONDS = "weir_decision_seconds", Histogram, [], "seconds", Orchestrator,
         "Time to decide on one snapshot";
     // What the orchestrator believes of workers and links.

@@ -4,14 +4,18 @@
 //! supervisor, and what takes long is computed off its thread. The forms that clients see are in [`views`].
 
 pub mod access;
+mod conditional;
 mod health;
 mod history;
 mod input;
+mod operate;
 mod page;
 mod paging;
+mod policy;
 mod problem;
 mod read;
 mod routes;
+mod solve;
 mod state;
 mod stream;
 pub mod views;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 
@@ -20,15 +20,27 @@ pub struct Problem {
     status: u16,
     /// What is wrong here, and what to do.
     detail: String,
-    /// The methods that work, where another one was used.
+    /// Sent with it.
     #[serde(skip)]
-    allowed: Option<&'static str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem with `detail` about this very request.
     pub fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), allowed: None }
+        Self {
+            kind: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same, sent with a header.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// 400.
@@ -57,8 +69,8 @@ impl ResponseError for Problem {
         // Four plain fields can always be written.
         let body = serde_json::to_string(self).unwrap_or_default();
         let mut response = HttpResponse::build(self.status_code());
-        if let Some(allowed) = self.allowed {
-            response.insert_header((ALLOW, HeaderValue::from_static(allowed)));
+        for (name, value) in &self.headers {
+            response.insert_header((name.clone(), value.clone()));
         }
         response.content_type("application/problem+json").body(body)
     }
@@ -67,8 +79,8 @@ impl ResponseError for Problem {
 /// 405, with the methods that work.
 pub fn refuse_method(request: &HttpRequest, allowed: &'static str) -> Problem {
     let detail = format!("{} does not take {}; use {allowed}", request.path(), request.method());
-    let refusal = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail);
-    Problem { allowed: Some(allowed), ..refusal }
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail)
+        .with_header(ALLOW, HeaderValue::from_static(allowed))
 }
 
 /// 404 for a path that is none.

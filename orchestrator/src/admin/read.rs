@@ -4,7 +4,6 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 
-use super::input::Toml;
 use super::problem::Problem;
 use super::state::{AdminState, ask, document, status};
 use super::views::{LinksDocument, PlanDocument, WorkerDocument, WorkersDocument};
@@ -65,11 +64,4 @@ pub async fn links(state: Data<AdminState>) -> Answer {
 
 pub async fn snapshot(state: Data<AdminState>) -> Answer {
     Ok(HttpResponse::Ok().json(&*ask(&state, GetSnapshot).await?))
-}
-
-pub async fn set_policy(state: Data<AdminState>, text: Toml) -> Answer {
-    match ask(&state, crate::supervisor::SetPolicy(text.0)).await? {
-        Ok(()) => Ok(HttpResponse::Ok().json(serde_json::json!({ "policy": "accepted" }))),
-        Err(reason) => Err(Problem::unusable("Unusable policy", &reason)),
-    }
 }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 
 use super::problem::{refuse_method, unknown};
 use super::state::AdminState;
-use super::{health, history, input, page, read, stream};
+use super::{health, history, input, operate, page, policy, read, solve, stream};
 
 /// Mounts the routes.
 pub fn configure(state: AdminState) -> impl FnOnce(&mut ServiceConfig) {
@@ -41,8 +41,29 @@ fn reading(config: &mut ServiceConfig) {
 /// What changes something, beside what reads the same thing.
 fn steering(config: &mut ServiceConfig) {
     config
-        .service(at("/api/v1/plan", "GET").route(web::get().to(read::plan)))
-        .service(at("/api/v1/policy", "PUT").route(web::put().to(read::set_policy)));
+        .service(
+            at("/api/v1/plan", "GET, PUT")
+                .route(web::get().to(read::plan))
+                .route(web::put().to(operate::apply_plan)),
+        )
+        .service(at("/api/v1/plan/solve", "POST").route(web::post().to(solve::solve_plan)))
+        .service(at("/api/v1/pareto", "GET").route(web::get().to(solve::front)))
+        .service(
+            at("/api/v1/policy", "GET, PUT")
+                .route(web::get().to(policy::policy))
+                .route(web::put().to(policy::set_policy)),
+        )
+        .service(
+            at("/api/v1/pins", "GET, PUT")
+                .route(web::get().to(policy::pins))
+                .route(web::put().to(policy::set_pins)),
+        )
+        .service(at("/api/v1/replanning/force", "POST").route(web::post().to(operate::force)))
+        .service(at("/api/v1/replanning/pause", "POST").route(web::post().to(operate::pause)))
+        .service(at("/api/v1/replanning/resume", "POST").route(web::post().to(operate::resume)))
+        .service(at("/api/v1/workers/{name}/cordon", "POST").route(web::post().to(operate::cordon)))
+        .service(at("/api/v1/workers/{name}/drain", "POST").route(web::post().to(operate::drain)))
+        .service(at("/api/v1/workers/{name}/uncordon", "POST").route(web::post().to(operate::uncordon)));
 }
 
 /// A path; a method that is not `allowed` gets 405 and is told which ones are.

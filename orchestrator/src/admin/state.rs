@@ -5,15 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use actix::Addr;
 use actix_web::http::StatusCode;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
+use super::conditional::{changed, etag};
 use super::problem::Problem;
+use super::read::unknown_worker;
+use super::solve::Front;
 use super::views::{StateDocument, Surroundings};
 use crate::clock::{now, unix_millis};
 use crate::gateway::messages::GetLinks;
 use crate::gateway::{Admission, GatewayActor};
 use crate::metrics::Metrics;
-use crate::supervisor::{GetStatus, Status, Supervisor};
+use crate::supervisor::{GetStatus, Refusal, Status, Supervisor};
 
 /// Followers at once: each costs a small answer a second, and nobody looks at more pages.
 pub const FOLLOWERS_MAX: usize = 64;
@@ -35,6 +38,10 @@ pub struct AdminState {
     pub news: watch::Receiver<u64>,
     /// Places for followers.
     pub followers: Arc<Semaphore>,
+    /// Places for questions to the planner.
+    pub solvers: Arc<Semaphore>,
+    /// The last Pareto front.
+    pub front: Arc<Mutex<Front>>,
 }
 
 /// Asks the supervisor.
@@ -70,8 +77,15 @@ pub async fn document(state: &AdminState) -> Result<StateDocument, Problem> {
     Ok(StateDocument::new(&status, around))
 }
 
-/// A strong ETag of a text (RFC 9110, section 8.8.3).
-pub fn etag(text: &str) -> String {
-    let digest = weir_shared::digest::Digest::of(text.as_bytes()).to_string();
-    format!("\"{}\"", digest.get(..16).unwrap_or(&digest))
+/// What the supervisor refuses, as a problem of that title.
+pub async fn refused(state: &AdminState, title: &'static str, refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NoSuchWorker(name) => match status(state).await {
+            Ok(status) => unknown_worker(&status.cluster, &name),
+            Err(problem) => problem,
+        },
+        Refusal::Changed => changed(None),
+        Refusal::Conflict(why) => Problem::new(StatusCode::CONFLICT, "Not possible now", why),
+        Refusal::Unusable(why) => Problem::unusable(title, why),
+    }
 }

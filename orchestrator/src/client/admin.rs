@@ -179,12 +179,14 @@ impl AdminClient {
         serde_json::from_slice(&body).map_err(answer)
     }
 
-    /// Puts a text at `path`, and returns the JSON that comes back.
+    /// Puts a text at `path`, whatever is there, and returns the JSON that comes back.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
     pub async fn put<T: DeserializeOwned>(&self, path: &str, text: String) -> Result<T, AdminError> {
-        let body = self.exchange(path, self.http.put(self.url(path)).body(text)).await?;
+        let body = self
+            .exchange(path, self.http.put(self.url(path)).header(reqwest::header::IF_MATCH, "*").body(text))
+            .await?;
         let answer = |source| AdminError::Answer { base: self.base.clone(), path: path.to_owned(), source };
         serde_json::from_slice(&body).map_err(answer)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use weir_shared::arch::Network;
-use weir_shared::plan::ActiveSet;
+use weir_shared::plan::{ActiveSet, Connection};
 use weir_shared::profile::{Loss, Profile, macs, mean_cut_bytes};
 
 use crate::planner::snapshot::{AccuracyTable, Candidate, EncodingLoss, LossSource};
@@ -62,6 +62,22 @@ pub fn accuracy_table(profile: &Profile) -> AccuracyTable {
             loss_points: result.test.points_below(document.full_test).max(0.0),
         })
         .collect();
+    table
+}
+
+/// `table` and the sets of it without the connections `off` too, as far as the profile knows what they lose: what a person
+/// wants off need not be in the short list.
+pub fn with_off(mut table: AccuracyTable, profile: &Profile, off: &[Connection]) -> AccuracyTable {
+    if off.is_empty() {
+        return table;
+    }
+    let network = profile.document().network.network();
+    for base in table.candidates.clone() {
+        let joined = ActiveSet::without(base.active.off().chain(off.iter().copied()));
+        let known = |active: &ActiveSet| table.candidates.iter().any(|candidate| candidate.active == *active);
+        let Some(active) = joined.ok().filter(|active| !known(active)) else { continue };
+        table.candidates.extend(entry(profile, &network, active).map(|entry| entry.candidate));
+    }
     table
 }
 

@@ -7,7 +7,7 @@ mod doubt;
 mod measure;
 mod snapshot;
 
-pub use accuracy::{accuracy_table, full_only};
+pub use accuracy::{accuracy_table, full_only, with_off};
 pub use measure::Measurements;
 pub use snapshot::SnapshotInput;
 

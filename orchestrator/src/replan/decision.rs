@@ -51,6 +51,12 @@ pub enum Kind {
     Rollback,
     /// The policy has changed.
     Policy,
+    /// A person asked the planner.
+    Forced,
+    /// A person wants a worker to leave the plan.
+    Drained,
+    /// A person wrote the plan.
+    ByHand,
 }
 
 /// Something that has changed.
@@ -73,6 +79,7 @@ impl Decision {
             Kind::LinkLost => "link_changed",
             Kind::Policy => "policy_changed",
             Kind::Rollback => "trial_failed",
+            Kind::Forced | Kind::Drained | Kind::ByHand => "operator",
             Kind::Infeasible | Kind::Improvement | Kind::Shed | Kind::Restore => {
                 self.shifted.first().map_or("worker_changed", Shift::reason)
             }
@@ -115,6 +122,9 @@ impl Kind {
             Self::Bypass => "bypass",
             Self::Rollback => "rollback",
             Self::Policy => "policy",
+            Self::Forced => "forced",
+            Self::Drained => "drained",
+            Self::ByHand => "by_hand",
         }
     }
 

@@ -16,6 +16,7 @@ pub mod correction;
 mod damping;
 pub mod decision;
 mod flap;
+mod forced;
 mod load;
 mod measured;
 pub mod model;

@@ -30,12 +30,12 @@ const FIRST_READINGS: Duration = Duration::from_secs(5);
 pub struct Replanner {
     pub(super) rules: Rules,
     /// How many policies were in force before.
-    policy: u64,
+    pub(super) policy: u64,
     pub(super) running: Option<Running>,
     pub(super) begun: Option<Decision>,
     pub(super) asked: Option<Snapshot>,
-    suppressed: Vec<Pair>,
-    left_out: Vec<WorkerId>,
+    pub(super) suppressed: Vec<Pair>,
+    pub(super) left_out: Vec<WorkerId>,
     pub(super) again: bool,
     pub(super) policy_changed: bool,
     pub(super) held: Option<(Duration, Placement)>,

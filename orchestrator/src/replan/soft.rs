@@ -173,8 +173,11 @@ impl Replanner {
         }
         self.remember_brakes();
         self.brakes.shed(at, urgency);
-        let because = "other connections on the same partition are better at once".to_owned();
-        Some(self.decision(Kind::Shed, because, answer, Some(compared.current), shed))
+        let (kind, because) = match urgency {
+            Urgency::Policy => compared.reason(shed, urgency),
+            _ => (Kind::Shed, "other connections on the same partition are better at once".to_owned()),
+        };
+        Some(self.decision(kind, because, answer, Some(compared.current), shed))
     }
 }
 

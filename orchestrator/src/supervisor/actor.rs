@@ -2,7 +2,7 @@
 //!
 //! What wakes it is in `handlers.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -115,6 +115,8 @@ pub struct Supervisor {
     /// What happened, for people.
     pub(super) log: Log,
     pub(super) answers: Answers,
+    /// Workers whose latest report could not be true.
+    pub(super) rejected: BTreeSet<WorkerId>,
 }
 
 impl Supervisor {
@@ -122,6 +124,10 @@ impl Supervisor {
     pub fn new(mut parts: SupervisorParts) -> Self {
         let now = now();
         let profile = parts.profile.take();
+        let bounds = parts.policy.as_ref().and_then(|policy| crate::replan::model::read(&policy.text).ok());
+        if let Some((_, model)) = bounds {
+            parts.metrics.policy_bounds(&model.policy().bounds());
+        }
         let replanning = match parts.policy.take() {
             Some(Policy { text, rules, model }) => Replanning::new(rules, Some(model), text, profile),
             None => Replanning::new(Rules::default(), None, String::new(), profile),
@@ -142,6 +148,7 @@ impl Supervisor {
             steering: Steering::default(),
             log: Log::new(unix_millis()),
             answers: Answers::default(),
+            rejected: BTreeSet::new(),
         }
     }
 
@@ -169,6 +176,11 @@ impl Supervisor {
             self.parts.gateway.do_send(CommitPlan { plan: plan.clone(), degraded: None });
         }
         let serving = carried.is_some();
+        let leaving = serving && self.is_anybody_to_leave();
+        // A person wants what runs to stay; what answers nobody, or in a dead worker's place, is seen to all the same.
+        if self.steering.paused && serving && !leaving && !self.replanning.replanner.is_degraded() {
+            return;
+        }
         // Whoever answers in a dead worker's place does so for as short as possible.
         let held = serving && now < self.changed + HOLD && !self.replanning.replanner.is_degraded();
         let too_soon = now < self.not_before || held && self.replanning.model.is_none();
@@ -177,11 +189,14 @@ impl Supervisor {
         if too_soon || first_missing {
             return;
         }
+        if leaving && self.replanning.model.is_some() {
+            return self.expel(context);
+        }
         let first_by_file = self.plan.is_none() && matches!(self.parts.source, PlanSource::File(_));
         if self.replanning.model.is_some() && !first_by_file {
             return self.think(context);
         }
-        let choice = match self.parts.source.choose(self.parts.network, &self.cluster, now) {
+        let choice = match self.choose(&self.parts.source) {
             Ok(Some(choice)) => choice,
             Ok(None) => return,
             Err(error) => return self.postpone(&weir_shared::chain(&error)),
@@ -337,7 +352,7 @@ pub(super) enum Admission {
 }
 
 /// Whether two plans differ in nothing but their numbers: rolling the second out would change nothing.
-fn says_the_same(old: &Plan, new: &Plan) -> bool {
+pub(super) fn says_the_same(old: &Plan, new: &Plan) -> bool {
     let mut renumbered = new.draft().clone();
     (renumbered.id, renumbered.parent) = (old.draft().id, old.draft().parent);
     renumbered == *old.draft()

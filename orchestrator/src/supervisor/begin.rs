@@ -56,6 +56,7 @@ impl Supervisor {
             "rollout begins"
         );
         self.parts.metrics.replanned(decision.reason(), decision.change());
+        self.parts.metrics.predicted_gain(decision.gain.unwrap_or(0.0));
         self.replanning.records.decided(unix_millis(), id, decision.clone());
         let message = format!("plan {id} is to run ({}): {}", decision.kind, decision.because);
         self.tell_people(EventKind::PlanDecided, message, self.about(id));
@@ -82,7 +83,11 @@ impl Supervisor {
     }
 
     pub(super) fn plan_of(&self, placement: &Placement, batch_norm: BatchNorm) -> Result<Plan, String> {
+        let runs = |worker: &WorkerId| self.plan.as_ref().is_some_and(|plan| plan.stage_of(worker).is_some());
         let member = |worker: &WorkerId| {
+            if self.cluster.is_cordoned(worker) && !runs(worker) {
+                return Err(format!("worker {worker} is cordoned; uncordon it first"));
+            }
             self.cluster.member(worker).ok_or_else(|| format!("worker {worker} is not there"))
         };
         let workers = placement.workers.iter().map(member).collect::<Result<_, _>>()?;

@@ -163,7 +163,6 @@ impl Handler<SetPolicy> for Supervisor {
 
     fn handle(&mut self, SetPolicy(text): SetPolicy, context: &mut Self::Context) -> Self::Result {
         self.set_policy(&text)?;
-        self.tell_people(EventKind::PolicyChanged, "another policy is in force".to_owned(), About::default());
         self.reconcile(context);
         Ok(())
     }

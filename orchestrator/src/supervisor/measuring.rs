@@ -18,8 +18,14 @@ impl Supervisor {
     pub(super) fn reported(&mut self, worker: &WorkerId, report: Report) {
         if let Err(absurdity) = self.cluster.reported(now(), worker, report) {
             self.parts.metrics.telemetry_rejected(absurdity);
-            // Each is counted; a worker that sends nothing else would fill the log.
-            tracing::debug!(%worker, reason = absurdity.name(), "report rejected");
+            // Each is counted; a worker that sends nothing else would fill the log, so only the first is told.
+            if self.rejected.insert(worker.clone()) {
+                tracing::warn!(%worker, reason = absurdity.name(), "report rejected: it cannot be true");
+            } else {
+                tracing::debug!(%worker, reason = absurdity.name(), "report rejected");
+            }
+        } else {
+            self.rejected.remove(worker);
         }
     }
 

@@ -4,16 +4,17 @@ use std::net::IpAddr;
 
 use actix::prelude::*;
 use weir_shared::ids::WorkerId;
-use weir_shared::plan::PlanId;
+use weir_shared::plan::{Plan, PlanId};
 use weir_shared::wire::control::{FromWorker, Hello, ToWorker};
 
 use super::log::{Cursor, Event, EventKind, LogPage};
 use super::record::EventRecord;
 use super::status::Status;
 use crate::cluster::SessionId;
-use crate::planner::snapshot::Snapshot;
-use crate::replan::Answer;
+use crate::planner::Pins;
+use crate::planner::snapshot::{Snapshot, Terms};
 use crate::replan::trace::{Entry, Header};
+use crate::replan::{Answer, Decision};
 
 /// Something to tell a worker. Sent by the supervisor, carried out by a session.
 #[derive(Message)]
@@ -195,3 +196,126 @@ pub struct TraceLines {
 #[derive(Message)]
 #[rtype(result = "Status")]
 pub struct GetStatus;
+
+/// Why the supervisor does not do what a person asks. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such worker.
+    #[error("there is no worker {0:?}")]
+    NoSuchWorker(String),
+    /// What was asked for is no more as the person has seen it.
+    #[error("it has changed since it was read; read it again")]
+    Changed,
+    /// It cannot be done now.
+    #[error("{0}")]
+    Conflict(String),
+    /// It makes no sense.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// Plan by this policy from now on, if the policy in force is still the one that was seen.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct ChangePolicy {
+    /// The text of a policy file.
+    pub text: String,
+    /// What was seen; none: whatever it is.
+    pub seen: Option<String>,
+}
+
+/// Keep these connections as they are from now on, if the pins in force are still those that were seen.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct ChangePins {
+    /// By name, as in `F:layer2.1`.
+    pub pins: Pins,
+    /// What was seen; none: whatever they are.
+    pub seen: Option<Pins>,
+}
+
+/// What the planner would be asked now; the policy with the pins in it.
+#[derive(Message)]
+#[rtype(result = "Result<Premise, Refusal>")]
+pub struct GetPremise {
+    /// Another policy than the one in force.
+    pub policy: Option<String>,
+}
+
+/// What the planner would be asked.
+#[derive(Debug, Clone)]
+pub struct Premise {
+    /// Without workers that are cordoned or left out.
+    pub snapshot: Snapshot,
+    /// With them, so that what runs can be judged.
+    pub whole: Snapshot,
+    /// The text of a policy file; the default where plans do not adapt.
+    pub policy: String,
+}
+
+/// Ask the planner now, and take its best whatever it gains.
+#[derive(Message)]
+#[rtype(result = "Result<Forced, Refusal>")]
+pub struct ForceReplan;
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Forced {
+    /// What is being rolled out; none where the best runs already.
+    pub decision: Option<Decision>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Leave the plan as it is, as long as it answers.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PauseReplanning;
+
+/// Let the plan adapt again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ResumeReplanning;
+
+/// Give the worker of that name no stage in new plans.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct Cordon(pub String);
+
+/// Have the worker of that name leave the running plan too.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct DrainWorker(pub String);
+
+/// Let plans use the worker of that name again.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct Uncordon(pub String);
+
+/// Run a plan that a person wrote, and leave it as it is.
+#[derive(Message)]
+#[rtype(result = "Result<ByHand, Refusal>")]
+pub struct ApplyPlan {
+    /// The plan file.
+    pub text: String,
+    /// Whether it is to be done.
+    pub intent: Intent,
+}
+
+/// Whether something is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// It is.
+    Act,
+    /// Only say what would happen.
+    DryRun,
+}
+
+/// A plan that a person wrote, as it would run.
+#[derive(Debug, Clone)]
+pub struct ByHand {
+    /// The plan.
+    pub plan: Plan,
+    /// What the optimisation model states for it, where plans adapt.
+    pub predicted: Option<Terms>,
+}

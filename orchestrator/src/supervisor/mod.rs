@@ -7,12 +7,16 @@ mod actor;
 mod answers;
 mod begin;
 mod choice;
+mod force;
 mod handlers;
 mod history;
 mod log;
 mod measuring;
 mod messages;
+mod operate;
 mod outcome;
+mod pins;
+mod policy;
 mod record;
 mod replanning;
 mod silence;
@@ -25,9 +29,11 @@ pub use answers::AnswerRates;
 pub use choice::{Choice, PlanSource};
 pub use log::{Cursor, Event, EventKind, LogPage};
 pub use messages::{
-    Directive, GatewayConnected, GetDecisions, GetEvents, GetNews, GetSnapshot, GetStatus, GetTrace, News,
-    PlanDrained, PlansPage, Remark, Seen, SetPolicy, TraceLines, WorkerFellSilent, WorkerJoined, WorkerLeft,
-    WorkerSaid, WorkerSpokeAgain,
+    ApplyPlan, ByHand, ChangePins, ChangePolicy, Cordon, Directive, DrainWorker, ForceReplan, Forced,
+    GatewayConnected, GetDecisions, GetEvents, GetNews, GetPremise, GetSnapshot, GetStatus, GetTrace, Intent,
+    News, PauseReplanning, PlanDrained, PlansPage, Premise, Refusal, Remark, ResumeReplanning, Seen,
+    SetPolicy, TraceLines, Uncordon, WorkerFellSilent, WorkerJoined, WorkerLeft, WorkerSaid,
+    WorkerSpokeAgain,
 };
 pub use record::{EventRecord, EventState};
 pub use status::{AccuracyStatus, ReplanningState, Status};

@@ -54,8 +54,9 @@ impl Supervisor {
         self.replanning.load.fold(counted.seconds, counted.arrivals, counted.samples);
         self.answers.fold(counted);
         let Some(id) = self.plan.as_ref().map(|plan| plan.id()) else { return };
-        // While another plan is rolled out or drained, answers are not this plan's doing alone.
-        if self.rollout.is_some() || self.admission == Admission::Broken {
+        // While another plan is rolled out or drained, answers are not this plan's doing alone; and while a person wants the
+        // plan to stay, nothing is to follow from them.
+        if self.rollout.is_some() || self.admission == Admission::Broken || self.steering.paused {
             return;
         }
         let window = counted.of(id);
@@ -77,6 +78,7 @@ impl Supervisor {
                 (event.trial, event.measured_seconds) = (Some(ended.to_owned()), measured);
                 let old = event.decision.old_predicted.map(|terms| terms.latency_seconds);
                 event.measured_gain = old.zip(measured).map(|(old, measured)| 1.0 - measured / old);
+                self.parts.metrics.measured_gain(event.measured_gain.unwrap_or(0.0));
             }
             let took = measured.map_or_else(String::new, |seconds| format!(" at {:.1} ms", seconds * 1e3));
             self.tell_people(

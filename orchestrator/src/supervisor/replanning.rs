@@ -14,6 +14,7 @@ use weir_shared::telemetry::Absurdity;
 use super::actor::{Admission, Supervisor};
 use super::choice::{Choice, PlanSource};
 use super::messages::Thought;
+use super::pins;
 use super::record::Records;
 use crate::clock::{now, unix_millis};
 use crate::cluster::{SnapshotInput, accuracy_table, full_only};
@@ -38,7 +39,7 @@ pub(super) struct Replanning {
     pub(super) load: Load,
     pub(super) records: Records,
     pub(super) begun: Option<Begun>,
-    profile: Option<Profile>,
+    pub(super) profile: Option<Profile>,
     pub(super) accuracy: AccuracyTable,
     started: Instant,
     thinking: bool,
@@ -132,7 +133,7 @@ impl Supervisor {
         self.freeze().0
     }
 
-    fn freeze(&self) -> (Snapshot, Vec<(WorkerId, SnapshotError)>) {
+    pub(super) fn freeze(&self) -> (Snapshot, Vec<(WorkerId, SnapshotError)>) {
         let input = SnapshotInput {
             taken_unix_ms: unix_millis(),
             network: self.parts.network,
@@ -234,7 +235,7 @@ impl Supervisor {
         if let Some(reason) = self.replanning.replanner.blocked() {
             tracing::warn!(%reason, "no plan within the policy; work is spread evenly");
         }
-        let choice = PlanSource::Balanced.choose(self.parts.network, &self.cluster, now());
+        let choice = self.choose(&PlanSource::Balanced);
         if let Ok(Some(choice)) = choice {
             self.begin_choice(&choice, "nothing within the policy is possible", context);
         }
@@ -242,15 +243,27 @@ impl Supervisor {
 
     /// Rolls out what was chosen without the model.
     pub(super) fn begin_choice(&mut self, choice: &Choice, because: &str, context: &mut Context<Self>) {
+        let kind = match (self.replanning.replanner.running(), self.admission) {
+            (None, _) => Kind::First,
+            (Some(_), Admission::Broken) => Kind::WorkerLost,
+            (Some(_), Admission::Open) if self.replanning.replanner.is_degraded() => Kind::Restore,
+            (Some(_), Admission::Open) => Kind::Improvement,
+        };
+        self.begin_as(kind, choice, because, context);
+    }
+
+    /// Rolls out what was chosen without the model, for a stated kind of reason.
+    pub(super) fn begin_as(
+        &mut self,
+        kind: Kind,
+        choice: &Choice,
+        because: &str,
+        context: &mut Context<Self>,
+    ) {
         let batch_norm = choice.batch_norm;
         let old = self.replanning.replanner.running().cloned();
         let decision = Decision {
-            kind: match (&old, self.admission) {
-                (None, _) => Kind::First,
-                (Some(_), Admission::Broken) => Kind::WorkerLost,
-                (Some(_), Admission::Open) if self.replanning.replanner.is_degraded() => Kind::Restore,
-                (Some(_), Admission::Open) => Kind::Improvement,
-            },
+            kind,
             because: because.to_owned(),
             old,
             new: choice.placement(),
@@ -289,7 +302,15 @@ impl Supervisor {
     pub(super) fn bypass(&mut self, lost: &[WorkerId], context: &mut Context<Self>) {
         let Some(running) = self.replanning.replanner.running().cloned() else { return };
         let network = self.parts.network.network();
-        let loss_points = crate::replan::bypass(&network, &running, lost).and_then(|placement| {
+        let bypass = crate::replan::bypass(&network, &running, lost);
+        if bypass
+            .as_ref()
+            .is_some_and(|placement| !pins::agree(&self.steering.pins, &placement.active, &network))
+        {
+            // What a person keeps active is not given up; requests wait for the next plan.
+            return;
+        }
+        let loss_points = bypass.and_then(|placement| {
             let of_set = self.replanning.loss_points(&placement.active)?;
             crate::replan::bypass::lost_points(self.snapshot(), &placement, of_set)
         });
@@ -300,17 +321,5 @@ impl Supervisor {
                 self.plan.as_ref().map_or_else(BatchNorm::default, |plan| plan.draft().batch_norm);
             self.begin(decision, batch_norm, context);
         }
-    }
-
-    /// Another policy. The running plan goes on, whatever is wrong with it.
-    pub(super) fn set_policy(&mut self, text: &str) -> Result<(), String> {
-        let (rules, model) = crate::replan::model::read(text)?;
-        self.replanning.replanner.policy_changed(rules);
-        self.replanning.model = Some(Arc::new(model));
-        self.replanning.note(What::Policy(text.to_owned()));
-        self.replanning.policy = text.to_owned();
-        self.replanning.looked = None;
-        tracing::info!("policy changed");
-        Ok(())
     }
 }

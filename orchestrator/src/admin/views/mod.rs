@@ -12,7 +12,7 @@ pub use events::{EventsDocument, NumberedEntry, PlansDocument, TraceDocument};
 pub use links::{LinkDocument, LinksDocument};
 pub use plan::{LayersDocument, PlanDocument, RouteDocument, StageDocument};
 pub use state::{
-    AccuracyDocument, BlockDocument, LoadDocument, NetworkDocument, PredictedDocument, StateDocument,
-    Surroundings,
+    AccuracyDocument, BlockDocument, LoadDocument, NetworkDocument, PinsDocument, PredictedDocument,
+    StateDocument, Surroundings,
 };
 pub use workers::{WorkerDocument, WorkersDocument};

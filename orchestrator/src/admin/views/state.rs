@@ -41,7 +41,7 @@ pub struct StateDocument {
     /// What the optimisation model states for the plan; null where it has not judged it.
     pub predicted: Option<PredictedDocument>,
     /// Connections that a person has decided on.
-    pub pins: Pins,
+    pub pins: PinsDocument,
     /// The network, block by block.
     pub network: NetworkDocument,
     /// Who computes the stem.
@@ -85,6 +85,18 @@ pub struct PredictedDocument {
     pub accuracy_loss_points: f64,
     /// The most requests per second.
     pub throughput_per_second: Option<f64>,
+}
+
+/// Connections that a person has decided on, by name, as in `F:layer2.1`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinsDocument {
+    /// Always computed.
+    #[serde(default)]
+    pub on: Vec<String>,
+    /// Never computed.
+    #[serde(default)]
+    pub off: Vec<String>,
 }
 
 /// The network, block by block.
@@ -151,7 +163,7 @@ impl StateDocument {
             answers: status.answers,
             accuracy: status.accuracy.map(Into::into),
             predicted: status.predicted.map(Into::into),
-            pins: status.pins.clone(),
+            pins: status.pins.clone().into(),
             network: NetworkDocument::new(status),
             stem_worker: of_layer(0),
             head_worker: of_layer(layers.saturating_sub(1)),
@@ -190,6 +202,18 @@ impl NetworkDocument {
             }
         };
         Self { arch: network.arch.to_string(), blocks: network.blocks.iter().map(block).collect() }
+    }
+}
+
+impl From<Pins> for PinsDocument {
+    fn from(Pins { on, off }: Pins) -> Self {
+        Self { on, off }
+    }
+}
+
+impl From<PinsDocument> for Pins {
+    fn from(PinsDocument { on, off }: PinsDocument) -> Self {
+        Self { on, off }
     }
 }
 

@@ -1,0 +1,99 @@
+//! What a person does to the cluster: workers, the plan, and re-planning.
+
+use actix::Message;
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path, Query};
+use serde::{Deserialize, Serialize};
+
+use super::input::Toml;
+use super::policy::Dry;
+use super::problem::Problem;
+use super::read::worker_document;
+use super::state::{AdminState, ask, refused, status};
+use super::views::{PlanDocument, PredictedDocument};
+use crate::replan::Decision;
+use crate::supervisor::{
+    ApplyPlan, Cordon, DrainWorker, ForceReplan, Intent, PauseReplanning, Refusal, ReplanningState,
+    ResumeReplanning, Supervisor, Uncordon,
+};
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// `POST /api/v1/replanning/{force,pause,resume}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplanningDocument {
+    /// Whether the plan adapts now.
+    pub replanning: ReplanningState,
+    /// What is being rolled out; null where nothing is.
+    pub decision: Option<Decision>,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
+/// `PUT /api/v1/plan`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppliedDocument {
+    /// Whether it was only checked.
+    pub dry_run: bool,
+    /// The plan as it runs or would run.
+    pub plan: PlanDocument,
+    /// What the optimisation model states for it; null where plans do not adapt.
+    pub predicted: Option<PredictedDocument>,
+}
+
+pub async fn cordon(state: Data<AdminState>, name: Path<String>) -> Answer {
+    to_worker(&state, &name, Cordon(name.to_string())).await
+}
+
+pub async fn drain(state: Data<AdminState>, name: Path<String>) -> Answer {
+    to_worker(&state, &name, DrainWorker(name.to_string())).await
+}
+
+pub async fn uncordon(state: Data<AdminState>, name: Path<String>) -> Answer {
+    to_worker(&state, &name, Uncordon(name.to_string())).await
+}
+
+async fn to_worker<M>(state: &AdminState, name: &str, message: M) -> Answer
+where
+    M: Message<Result = Result<(), Refusal>> + Send + 'static,
+    Supervisor: actix::Handler<M>,
+{
+    if let Err(refusal) = ask(state, message).await? {
+        return Err(refused(state, "Not possible", refusal).await);
+    }
+    worker_document(&status(state).await?, name)
+}
+
+pub async fn force(state: Data<AdminState>) -> Answer {
+    match ask(&state, ForceReplan).await? {
+        Ok(forced) => answer(&state, forced.decision, Some(forced.reason)).await,
+        Err(refusal) => Err(refused(&state, "Not possible", refusal).await),
+    }
+}
+
+pub async fn pause(state: Data<AdminState>) -> Answer {
+    ask(&state, PauseReplanning).await?;
+    answer(&state, None, None).await
+}
+
+pub async fn resume(state: Data<AdminState>) -> Answer {
+    ask(&state, ResumeReplanning).await?;
+    answer(&state, None, None).await
+}
+
+async fn answer(state: &AdminState, decision: Option<Decision>, reason: Option<String>) -> Answer {
+    let replanning = status(state).await?.replanning;
+    Ok(HttpResponse::Ok().json(ReplanningDocument { replanning, decision, reason }))
+}
+
+pub async fn apply_plan(state: Data<AdminState>, query: Query<Dry>, body: Toml) -> Answer {
+    let intent = if query.dry_run { Intent::DryRun } else { Intent::Act };
+    match ask(&state, ApplyPlan { text: body.0, intent }).await? {
+        Ok(found) => Ok(HttpResponse::Ok().json(AppliedDocument {
+            dry_run: query.dry_run,
+            plan: PlanDocument::new(&found.plan, false),
+            predicted: found.predicted.map(Into::into),
+        })),
+        Err(refusal) => Err(refused(&state, "Unusable plan", refusal).await),
+    }
+}
