@@ -3,8 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# Arguments for `weir demo` and for `cargo test`, e.g. make test TEST_ARGS='-p weir-shared wire'.
+# Arguments for `weir demo`, for the bench of the gateway, and for `cargo test`, e.g. make test TEST_ARGS='-p weir-shared wire'.
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 TEST_ARGS ?=
 
 # The system tests start several processes each, with real links between them: more at once only slows all.
@@ -13,7 +14,7 @@ export RUST_TEST_THREADS
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test test-dashboards test-helm test-planner-wide bench-planner bench-adaptive check clean train-smoke models
+.PHONY: help setup build demo test test-otlp test-dashboards test-helm test-planner-wide bench-planner bench-adaptive bench-gateway check clean train-smoke models
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,10 +31,20 @@ demo: build ## build, then run the demonstration (DEMO_ARGS)
 bench-adaptive: build ## play the scenarios of the table of targets, print it (DEMO_ARGS)
 	$(TARGET_DIR)/release/weir demo --bench --out $(TARGET_DIR)/bench-adaptive $(DEMO_ARGS)
 
+bench-gateway: build ## the gateway under Triton's perf_analyzer, beside a bare route (BENCH_ARGS)
+	perf_analyzer=$$(scripts/setup-perf-analyzer.sh); cargo build --release -p weir-orchestrator --example echo; \
+	scripts/bench-gateway.py --perf-analyzer $$perf_analyzer --bin $(TARGET_DIR)/release --echo $(TARGET_DIR)/release/examples/echo $(BENCH_ARGS)
+
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); \
 	WEIR_TEST_PYTHON=$$python WEIR_TEST_PROMETHEUS=$$prometheus cargo test --workspace --release $(TEST_ARGS)
-	test -n "$(TEST_ARGS)" || $(MAKE) --no-print-directory test-dashboards test-helm
+	test -n "$(TEST_ARGS)" || $(MAKE) --no-print-directory test-otlp test-dashboards test-helm
+
+OTLP := --features weir-orchestrator/otlp,weir-worker/otlp
+
+test-otlp: setup ## spans at a receiver of OTLP, by programs with the feature otlp (a part of make test)
+	cargo build --workspace --release $(OTLP) --bins --test otlp
+	cargo test --workspace --release $(OTLP) --test otlp
 
 test-dashboards: build ## dashboards and rules against Prometheus and a small cluster (a part of make test)
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); cd dashboards/tests; \

@@ -112,6 +112,13 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     logging::start(args.log_format);
     let config = config(args)?;
+    logging::span::start_export("weir-orchestrator", config.identity.name().short());
+    let done = serve(config);
+    logging::span::stop_export();
+    done
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
     actix_rt::System::new().block_on(async move {
         let orchestrator = Orchestrator::start(config)?;
         let failed = tokio::select! {

@@ -24,6 +24,7 @@ const DECISION_BUCKETS: [f64; 10] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05,
 
 /// Outcomes of requests, why peers are refused, and how rollouts end: what has not happened yet is 0 and not absent.
 const OUTCOMES: [&str; 5] = ["ok", "overloaded", "unavailable", "expired", "failed"];
+const CANARIES: [&str; 5] = ["passed", "busy", "missing", "not_finite", "different"];
 const REFUSALS: [&str; 5] = ["handshake", "session", "not_in_plan", "malformed", "probe"];
 const ROLLOUTS: [&str; 2] = ["committed", "aborted"];
 
@@ -34,6 +35,7 @@ pub struct Metrics {
     request_seconds: HistogramVec,
     in_flight: IntGauge,
     retries: IntCounter,
+    canaries: IntCounterVec,
     unexpected_replies: IntCounter,
     degraded: IntCounter,
     refused: IntCounterVec,
@@ -96,6 +98,7 @@ impl Metrics {
             request_seconds: set.histograms(&names::REQUEST_SECONDS, &REQUEST_BUCKETS)?,
             in_flight: set.gauge(&names::REQUESTS_IN_FLIGHT)?,
             retries: set.counter(&names::RETRIES)?,
+            canaries: set.counters(&names::CANARIES)?,
             unexpected_replies: set.counter(&names::UNEXPECTED_REPLIES)?,
             degraded: set.counter(&names::DEGRADED_RESPONSES)?,
             refused: set.counters(&names::REFUSED)?,
@@ -148,6 +151,7 @@ impl Metrics {
             values.iter().for_each(|value| vec.with_label_values(&[*value]).reset());
         };
         seed(&metrics.requests, &OUTCOMES);
+        seed(&metrics.canaries, &CANARIES);
         seed(&metrics.refused, &REFUSALS);
         seed(&metrics.rollouts, &ROLLOUTS);
         seed(&metrics.telemetry_rejected, &Absurdity::ALL.map(Absurdity::name));
@@ -177,6 +181,11 @@ impl Metrics {
     pub fn in_flight(&self, count: usize, retries: u64) {
         self.in_flight.set(count as i64);
         self.retries.inc_by(retries.saturating_sub(self.retries.get()));
+    }
+
+    /// A request of our own found this.
+    pub fn canary(&self, outcome: &'static str) {
+        self.canaries.with_label_values(&[outcome]).inc();
     }
 
     /// A reply came for which nobody waits.

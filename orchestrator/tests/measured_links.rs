@@ -90,6 +90,7 @@ impl Story {
             encoding: Encoding::F32,
             remaining_micros: 0,
             checksum: 0,
+            trace: None,
         };
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         let payload = bytes::Bytes::from(vec![7; bytes]);

@@ -1,11 +1,18 @@
 //! Logs, set up the same way in every binary: levels from `WEIR_LOG`, text or JSON on standard error.
+//!
+//! The levels can be changed while the process runs, by [`set_filter`]. [`span`] has the spans of traced requests.
+
+mod filter;
+#[cfg(feature = "otlp")]
+mod otlp;
+pub mod span;
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What is logged when `WEIR_LOG` is not set. The HTTP server tells of every thread and socket at INFO.
-const DEFAULT: &str = "info,actix_server=warn";
+pub use filter::{FilterError, filter, set_filter};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,13 +43,16 @@ impl std::str::FromStr for LogFormat {
 
 /// Starts logging for this process. A second call changes nothing, so tests may call it freely.
 pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+    let (levels, refused) = filter::first();
     let started = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => tracing_subscriber::registry().with(levels).with(lines).try_init(),
+        LogFormat::Json => {
+            tracing_subscriber::registry().with(levels).with(lines.json().flatten_event(true)).try_init()
+        }
     };
-    drop(started);
+    if let (Ok(()), Some(error)) = (started, refused) {
+        tracing::warn!(error = %crate::chain(&error), "WEIR_LOG is not used");
+    }
 }

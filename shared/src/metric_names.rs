@@ -169,6 +169,8 @@ metrics! {
         "Requests admitted and not yet answered";
     RETRIES = "weir_request_retries_total", Counter, [], "attempts", Orchestrator,
         "Attempts beyond the first";
+    CANARIES = "weir_canaries_total", Counter, ["outcome"], "requests", Orchestrator,
+        "Requests of the gateway's own, sent while somebody asks /readyz, by what they found: passed, busy, missing, not_finite or different; in no figure of users";
     UNEXPECTED_REPLIES = "weir_unexpected_replies_total", Counter, [], "replies", Orchestrator,
         "Replies that nobody waited for, because the request was answered before or given up; they are dropped";
     DEGRADED_RESPONSES = "weir_degraded_responses_total", Counter, [], "requests", Orchestrator,

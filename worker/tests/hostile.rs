@@ -214,7 +214,7 @@ fn streams_without_a_readable_header_are_counted_and_dropped() {
         }
         // Ends within the preamble, within the header, and before anything.
         story.check_malformed(b"WEIR\x00").await;
-        story.check_malformed(b"WEIR\x00\x02\x00\x40half a header").await;
+        story.check_malformed(b"WEIR\x00\x03\x00\x40half a header").await;
         story.check_malformed(b"").await;
     });
 }

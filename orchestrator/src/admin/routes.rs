@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 
 use super::problem::{refuse_method, unknown};
 use super::state::AdminState;
-use super::{health, history, input, operate, page, policy, read, solve, stream};
+use super::{health, history, input, log_level, operate, page, policy, read, readiness, solve, stream};
 
 /// Mounts the routes.
 pub fn configure(state: AdminState) -> impl FnOnce(&mut ServiceConfig) {
@@ -13,7 +13,7 @@ pub fn configure(state: AdminState) -> impl FnOnce(&mut ServiceConfig) {
         config
             .app_data(Data::new(state))
             .service(at("/livez", "GET").route(web::get().to(health::livez)))
-            .service(at("/readyz", "GET").route(web::get().to(health::readyz)))
+            .service(at("/readyz", "GET").route(web::get().to(readiness::readyz)))
             .service(at("/metrics", "GET").route(web::get().to(health::metrics)))
             .configure(input::configure)
             .configure(reading)
@@ -41,6 +41,11 @@ fn reading(config: &mut ServiceConfig) {
 /// What changes something, beside what reads the same thing.
 fn steering(config: &mut ServiceConfig) {
     config
+        .service(
+            at("/api/v1/log-level", "GET, PUT")
+                .route(web::get().to(log_level::get))
+                .route(web::put().to(log_level::put)),
+        )
         .service(
             at("/api/v1/plan", "GET, PUT")
                 .route(web::get().to(read::plan))

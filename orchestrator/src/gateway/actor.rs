@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::{oneshot, watch};
-use weir_shared::ids::RequestId;
+use weir_shared::ids::{Attempt, RequestId};
 use weir_shared::plan::{Node, Plan, PlanId, Value};
 use weir_shared::transport::{Links, Parcel, Prober, activation};
 use weir_shared::wire::control::{FailureKind, LinkReport, RequestFailure};
-use weir_shared::wire::{Header, codec};
+use weir_shared::wire::{Header, TraceContext, codec};
 
+use super::canary::{self, Canary};
 use super::ledger::{Answered, GiveUp, Ledger, NewRequest, Occupancy, Pending, Verdict};
 use super::messages::*;
 use super::oip::{Degraded, InferDone, InferFailure, StatisticsSnapshot};
@@ -48,6 +49,17 @@ pub enum Admission {
     Draining,
 }
 
+/// What is sent to the first stages.
+pub(super) struct Input<'a> {
+    pub(super) id: RequestId,
+    pub(super) attempt: Attempt,
+    pub(super) batch: u16,
+    /// The images, NCHW.
+    pub(super) numbers: &'a Arc<Vec<f32>>,
+    pub(super) deadline: Instant,
+    pub(super) trace: Option<&'a TraceContext>,
+}
+
 /// What the gateway is made of.
 pub struct GatewayParts {
     /// Sends inputs.
@@ -72,10 +84,13 @@ pub struct GatewayParts {
 
 /// Admits requests, sends them to the first stage, and answers exactly once.
 pub struct GatewayActor {
-    parts: GatewayParts,
+    pub(super) parts: GatewayParts,
     ledger: Ledger<Reply>,
     windows: Windows,
-    current: Option<Arc<Plan>>,
+    pub(super) current: Option<Arc<Plan>>,
+    pub(super) canary: Canary<oneshot::Sender<canary::Verdict>>,
+    /// When a user was last answered on the live plan.
+    pub(super) answered: Option<Instant>,
     /// When the last plan broke, until the next is committed.
     broken: Option<Instant>,
     /// Marks for the answers of plans that do without a dead worker.
@@ -94,6 +109,8 @@ impl GatewayActor {
             ledger,
             windows: Windows::new(now()),
             current: None,
+            canary: Canary::new(),
+            answered: None,
             broken: None,
             degraded: BTreeMap::new(),
             draining: false,
@@ -115,22 +132,32 @@ impl GatewayActor {
 
     fn send(&self, plan: &Plan, id: RequestId) -> Result<(), RequestFailure> {
         let Some(pending) = self.ledger.get(id) else { return Ok(()) };
+        let Pending { attempt, batch, deadline, ref trace, .. } = *pending;
+        self.send_input(
+            plan,
+            &Input { id, attempt, batch, numbers: &pending.input, deadline, trace: trace.as_ref() },
+        )
+    }
+
+    /// Sends an input to every first stage.
+    pub(super) fn send_input(&self, plan: &Plan, input: &Input<'_>) -> Result<(), RequestFailure> {
         for program in plan.first_stages() {
             let Some(route) = plan.route(Node::Gateway, Node::Stage(program.stage)) else { continue };
             let Some(inlet) = program.inlet(Value::INPUT) else { continue };
-            let payload = activation::payload(route.encoding, &pending.input, inlet.shape);
+            let payload = activation::payload(route.encoding, input.numbers, inlet.shape);
             let header = Header {
-                request: id,
-                attempt: pending.attempt,
+                request: input.id,
+                attempt: input.attempt,
                 plan: plan.id(),
                 plan_prefix: plan.hash().0.prefix(),
                 value: Value::INPUT,
-                batch: pending.batch,
+                batch: input.batch,
                 encoding: route.encoding,
                 remaining_micros: 0,
                 checksum: codec::checksum(&payload),
+                trace: input.trace.cloned(),
             };
-            let parcel = Parcel { header, payload, deadline: pending.deadline.into() };
+            let parcel = Parcel { header, payload, deadline: input.deadline.into() };
             let sent = self.parts.links.send(&route.to, route.address, parcel);
             sent.map_err(|refused| RequestFailure::of(&refused.header, refused.kind, refused.reason))?;
         }
@@ -139,6 +166,9 @@ impl GatewayActor {
 
     fn request_failed(&mut self, now: Instant, failure: &RequestFailure) {
         tracing::debug!(request = %failure.request, kind = failure.kind.name(), reason = %failure.reason, "attempt failed");
+        if self.canary.is(failure.request) {
+            return self.canary.failed(now, failure.attempt, failure.reason.to_string());
+        }
         match self.ledger.failed(now, failure) {
             Verdict::Outdated => return,
             Verdict::Retry => {}
@@ -195,6 +225,7 @@ impl GatewayActor {
             }
             self.give_up(pending, GiveUp::Expired);
         }
+        self.look_after_canary();
         if self.admission() != *self.parts.admission.borrow() {
             self.publish_admission();
         }
@@ -257,8 +288,13 @@ impl Handler<Infer> for GatewayActor {
         let now = now();
         let allowed = job.timeout.map_or(self.parts.deadline, |timeout| timeout.min(self.parts.deadline));
         let (reply, answer) = oneshot::channel();
-        let request =
-            NewRequest { input: Arc::new(job.images), batch: job.batch, deadline: now + allowed, reply };
+        let request = NewRequest {
+            input: Arc::new(job.images),
+            batch: job.batch,
+            deadline: now + allowed,
+            trace: job.trace,
+            reply,
+        };
         let id = RequestId(uuid::Uuid::new_v4().as_u128());
         if self.ledger.admit(now, id, request).is_err() {
             return refuse(InferFailure::Overloaded { retry_after: RETRY_AFTER });
@@ -275,6 +311,9 @@ impl Handler<ReplyArrived> for GatewayActor {
     fn handle(&mut self, ReplyArrived(activation): ReplyArrived, _: &mut Self::Context) {
         let header = activation.header;
         let now = now();
+        if self.canary.is(header.request) {
+            return self.canary_answered(now, &activation.values);
+        }
         let pending = match self.ledger.answered(header.request, header.attempt, header.batch) {
             Answered::Done(pending) => pending,
             Answered::Unexpected => return self.parts.metrics.unexpected_reply(),
@@ -299,6 +338,9 @@ impl Handler<ReplyArrived> for GatewayActor {
         }
         if done.attempts == 1 {
             self.windows.answered(header.plan, done.compute);
+        }
+        if self.current.as_ref().is_some_and(|plan| plan.id() == header.plan) {
+            self.answered = Some(now);
         }
         let took = now - pending.admitted;
         self.parts.metrics.answered("ok", took);
@@ -340,6 +382,7 @@ impl Handler<CommitPlan> for GatewayActor {
             self.degraded.insert(plan.id(), degraded);
         }
         self.current = Some(plan);
+        self.answered = None;
         self.broken = None;
         self.publish_admission();
         self.dispatch();

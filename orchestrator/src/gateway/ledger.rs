@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use weir_shared::ids::{Attempt, RequestId};
 use weir_shared::plan::PlanId;
+use weir_shared::wire::TraceContext;
 use weir_shared::wire::control::RequestFailure;
 
 use super::budget::RetryBudget;
@@ -36,6 +37,8 @@ pub struct Pending<R> {
     pub sent: Option<Instant>,
     /// The current attempt; 0 before the first.
     pub attempt: Attempt,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
     /// Where the answer goes.
     pub reply: R,
     state: State,
@@ -132,7 +135,7 @@ impl<R> Ledger<R> {
             return Err(request.reply);
         }
         self.budget.admitted();
-        let NewRequest { input, batch, deadline, reply } = request;
+        let NewRequest { input, batch, deadline, trace, reply } = request;
         let pending = Pending {
             input,
             batch,
@@ -140,6 +143,7 @@ impl<R> Ledger<R> {
             deadline,
             sent: None,
             attempt: Attempt(0),
+            trace,
             reply,
             state: State::Waiting { until: now },
         };
@@ -243,6 +247,8 @@ pub struct NewRequest<R> {
     pub batch: u16,
     /// When it must be answered.
     pub deadline: Instant,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
     /// Where the answer goes.
     pub reply: R,
 }
@@ -269,7 +275,7 @@ mod tests {
 
     fn admit(ledger: &mut Ledger<()>, now: Instant, id: u128) -> Result<(), ()> {
         let deadline = now + Duration::from_secs(1);
-        let request = NewRequest { input: Arc::default(), batch: 1, deadline, reply: () };
+        let request = NewRequest { input: Arc::default(), batch: 1, deadline, trace: None, reply: () };
         ledger.admit(now, RequestId(id), request)
     }
 

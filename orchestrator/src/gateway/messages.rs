@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 use weir_shared::plan::{Plan, PlanId};
 use weir_shared::transport::activation::Activation;
 use weir_shared::wire::control::{LinkReport, ProbeTarget, RequestFailure};
 
+use super::canary::Verdict;
 use super::oip::{Degraded, InferDone, InferFailure, InferJob};
 use super::windows::Counted;
 
@@ -38,6 +40,20 @@ pub struct CommitPlan {
     pub plan: Arc<Plan>,
     /// What its answers are marked with, where survivors answer in a dead worker's place.
     pub degraded: Option<Degraded>,
+}
+
+/// What the last canary on the live plan found, and what the next one finds where that is too old.
+#[derive(Message)]
+#[rtype(result = "CanaryFound")]
+pub struct AskCanary;
+
+/// What is known of the canary.
+#[derive(Debug)]
+pub struct CanaryFound {
+    /// The last verdict on the live plan.
+    pub last: Option<Verdict>,
+    /// The next one, where the last is too old; ends without one when the plan changes.
+    pub next: Option<oneshot::Receiver<Verdict>>,
 }
 
 /// What was offered and how the answers of each plan went, since this was asked last.

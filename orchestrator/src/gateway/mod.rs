@@ -6,13 +6,16 @@
 mod actor;
 mod backend;
 mod budget;
+mod canary;
 mod inbound;
 mod ledger;
 pub mod messages;
 pub mod oip;
+mod readiness;
 mod windows;
 
 pub use actor::{Admission, GatewayActor, GatewayParts, GatewayPlans};
 pub use backend::GatewayBackend;
+pub use canary::Verdict;
 pub use inbound::ReplyInbound;
 pub use windows::Counted;

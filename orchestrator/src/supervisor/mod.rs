@@ -13,6 +13,7 @@ mod history;
 mod log;
 mod measuring;
 mod messages;
+mod noted;
 mod operate;
 mod outcome;
 mod pins;
@@ -35,5 +36,6 @@ pub use messages::{
     SetPolicy, TraceLines, Uncordon, WorkerFellSilent, WorkerJoined, WorkerLeft, WorkerSaid,
     WorkerSpokeAgain,
 };
+pub use noted::LogLevelSet;
 pub use record::{EventRecord, EventState};
 pub use status::{AccuracyStatus, ReplanningState, Status};

@@ -185,7 +185,7 @@ async fn failures_of_the_cluster_have_their_own_status() {
     for (failure, status, retry_after) in [
         (overloaded, 503, Some("2")),
         (InferFailure::NoPlan, 503, Some("1")),
-        (InferFailure::Draining, 503, None),
+        (InferFailure::Draining, 503, Some("5")),
         (late, 504, None),
         (failed, 500, None),
     ] {

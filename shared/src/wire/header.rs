@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Attempt, RequestId};
 use crate::plan::{Encoding, Plan, PlanId, Value};
 
-use super::{PROTOCOL_VERSION, binary};
+use super::{PROTOCOL_VERSION, TraceContext, binary};
 
 /// Bytes in front of the header.
 pub const PREAMBLE_BYTES: usize = 8;
 
-/// The most bytes that a header may take. A header of today takes about 80.
+/// The most bytes that a header may take. A header of today takes about 80, and 600 with the longest trace context.
 pub const HEADER_MAX: usize = 4096;
 
 const MAGIC: [u8; 4] = *b"WEIR";
@@ -41,6 +41,9 @@ pub struct Header {
     pub remaining_micros: u64,
     /// CRC-32 (ISO-HDLC) of the payload: the cipher guards the link, this guards the memory at both ends.
     pub checksum: u32,
+    /// The trace that the request belongs to, if its client said so.
+    #[serde(deserialize_with = "super::trace::read_lenient")]
+    pub trace: Option<TraceContext>,
 }
 
 /// Why the start of a stream is not a header.
@@ -182,6 +185,7 @@ mod tests {
             encoding: Encoding::Int8,
             remaining_micros: 1_000_000,
             checksum: 7,
+            trace: None,
         }
     }
 
@@ -194,12 +198,27 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_context_travels_and_a_bad_one_is_no_error() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = TraceContext::from_headers(parent, &"x".repeat(512));
+        let traced = Header { trace, ..header() };
+        let body = traced.to_bytes().unwrap().split_off(PREAMBLE_BYTES);
+        assert!(body.len() < 700, "{} bytes", body.len());
+        assert_eq!(Header::from_bytes(&body).unwrap(), traced);
+        // The last thing in a header: nothing, or a context whose numbers are all 0, as a hostile peer may write it.
+        let mut without = header().to_bytes().unwrap().split_off(PREAMBLE_BYTES);
+        assert_eq!(without.pop(), Some(0));
+        without.extend([1, 0, 0, 0, 0]);
+        assert_eq!(Header::from_bytes(&without).unwrap(), header());
+    }
+
+    #[test]
     fn another_version_is_named() {
         let error = Header::length(*b"WEIR\x00\x09\x00\x10").unwrap_err().to_string();
-        assert!(error.contains("version 9") && error.contains("this program version 2"), "{error}");
+        assert!(error.contains("version 9") && error.contains("this program version 3"), "{error}");
         assert!(matches!(Header::length(*b"HTTP\x00\x01\x00\x10"), Err(HeaderError::Magic)));
-        assert!(matches!(Header::length(*b"WEIR\x00\x02\x00\x00"), Err(HeaderError::Length(0))));
-        assert!(matches!(Header::length(*b"WEIR\x00\x02\xff\xff"), Err(HeaderError::Length(0xffff))));
+        assert!(matches!(Header::length(*b"WEIR\x00\x03\x00\x00"), Err(HeaderError::Length(0))));
+        assert!(matches!(Header::length(*b"WEIR\x00\x03\xff\xff"), Err(HeaderError::Length(0xffff))));
     }
 
     proptest! {

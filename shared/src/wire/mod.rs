@@ -8,8 +8,10 @@ pub mod binary;
 pub mod codec;
 pub mod control;
 pub mod header;
+pub mod trace;
 
 pub use header::{Header, HeaderError};
+pub use trace::TraceContext;
 
 /// The version of everything in this module. Peers of different versions refuse each other by name.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;

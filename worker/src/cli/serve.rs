@@ -158,6 +158,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         report_period: Duration::from_millis(args.report_period_ms),
         calibration: args.calibration(checkpoint.as_ref()),
     };
+    logging::span::start_export("weir-worker", config.identity.name().short());
+    let done = serve(config, threads);
+    logging::span::stop_export();
+    done
+}
+
+fn serve(config: Config, threads: NonZeroUsize) -> anyhow::Result<()> {
     actix_rt::System::new().block_on(async move {
         let worker = Worker::start(config, move || prepare_thread(threads))?;
         let failed = tokio::select! {

@@ -8,6 +8,7 @@ use actix::prelude::*;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use weir_shared::ids::{Term, WorkerId};
+use weir_shared::logging::span::Span;
 use weir_shared::plan::{Encoding, Plan, PlanHash, PlanId, StageIndex};
 use weir_shared::wire::Header;
 use weir_shared::wire::control::{FailureKind, Loaded, Report};
@@ -15,6 +16,7 @@ use weir_shared::wire::control::{FailureKind, Loaded, Report};
 use super::compute::{Compute, ComputeThread, Job, LoadStage, Outcome, Outcomes};
 use super::gather::{Gather, Offer};
 use super::messages::*;
+use super::traces;
 use crate::metrics::Metrics;
 use crate::outbound::{Failures, Outbound};
 use crate::plans::{LivePlan, LivePlans, PlanRefusal};
@@ -84,10 +86,16 @@ impl StageActor {
         self.parts.failures.report(header, kind, reason);
     }
 
+    /// A request that was complete is not computed.
+    fn turn_away(&self, job: Job, kind: FailureKind, reason: String) {
+        traces::refused(job.span, &job.header, &self.parts.worker, &reason);
+        self.fail(&job.header, kind, reason);
+    }
+
     fn enqueue(&mut self, job: Job) {
         if self.queue.len() >= QUEUE_MAX {
-            return self.fail(
-                &job.header,
+            return self.turn_away(
+                job,
                 FailureKind::Overloaded,
                 format!("{QUEUE_MAX} requests wait already"),
             );
@@ -100,7 +108,7 @@ impl StageActor {
     fn pump(&mut self) {
         while let Some(job) = self.queue.pop_front() {
             if job.deadline <= Instant::now() {
-                self.fail(&job.header, FailureKind::Expired, "the deadline passed in the queue".to_owned());
+                self.turn_away(job, FailureKind::Expired, "the deadline passed in the queue".to_owned());
             } else if let Err(job) = self.thread.try_run(job) {
                 self.queue.push_front(*job);
                 break;
@@ -164,7 +172,10 @@ impl Handler<ActivationArrived> for StageActor {
         let key = (header.request, header.attempt, header.plan);
         let value = (header.value, header.batch, arrived.values);
         match self.gather.offer(Instant::now(), key, value, arrived.deadline, live.program()) {
-            Offer::Complete(inputs) => self.enqueue(Job { header, deadline: arrived.deadline, live, inputs }),
+            Offer::Complete(inputs) => {
+                let span = header.trace.as_ref().map(Span::stage);
+                self.enqueue(Job { header, deadline: arrived.deadline, live, inputs, span });
+            }
             Offer::Waiting => {}
             Offer::Duplicate => tracing::debug!(request = %header.request, "value arrived twice"),
             Offer::BatchMismatch => {
@@ -189,10 +200,13 @@ impl StreamHandler<Outcome> for StageActor {
         self.compute_time += outcome.elapsed;
         let result = std::mem::replace(&mut outcome.result, Ok(Vec::new()));
         self.parts.metrics.executed(outcome.elapsed, result.is_ok());
+        let span = outcome.span.take();
         if self.plans.get(outcome.header.plan).is_none() {
             let reason = format!("plan {} was retired while it computed", outcome.header.plan);
+            traces::refused(span, &outcome.header, &self.parts.worker, &reason);
             return self.fail(&outcome.header, FailureKind::StalePlan, reason);
         }
+        traces::computed(span, &outcome, result.as_ref().err(), &self.parts.worker);
         match result {
             Ok(arrays) => {
                 self.parts.outbound.send(&outcome.live, &outcome.header, outcome.deadline, arrays);
@@ -279,7 +293,7 @@ impl Handler<RetirePlan> for StageActor {
         let (stale, kept): (VecDeque<Job>, _) = self.queue.drain(..).partition(|job| job.header.plan == id);
         self.queue = kept;
         for job in stale {
-            self.fail(&job.header, FailureKind::StalePlan, format!("plan {id} was retired"));
+            self.turn_away(job, FailureKind::StalePlan, format!("plan {id} was retired"));
         }
         self.parts.outbound.keep_only(self.plans.iter().map(|live| &*live.plan));
         self.publish_plans();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
+use weir_shared::logging::span::Span;
 use weir_shared::plan::{Plan, StageIndex, StageProgram};
 use weir_shared::telemetry::LayerReading;
 use weir_shared::wire::Header;
@@ -72,6 +73,8 @@ pub struct Job {
     pub live: Arc<crate::plans::LivePlan>,
     /// One array for each inlet.
     pub inputs: Vec<Vec<f32>>,
+    /// The span of this execution, where the request belongs to a trace.
+    pub span: Option<Span>,
 }
 
 /// What became of a job.
@@ -86,6 +89,8 @@ pub struct Outcome {
     pub result: Result<Vec<Vec<f32>>, ComputeFailed>,
     /// Time on the thread.
     pub elapsed: Duration,
+    /// The span of this execution, where the request belongs to a trace.
+    pub span: Option<Span>,
 }
 
 /// Handle of the compute thread. The thread ends when this is dropped.
@@ -130,11 +135,11 @@ impl ComputeThread {
 
 /// A panic inside is this request's failure, not the thread's end.
 fn run(job: Job) -> Outcome {
-    let Job { header, deadline, live, inputs } = job;
+    let Job { header, deadline, live, inputs, span } = job;
     let batch = usize::from(header.batch);
     let started = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| live.compute.run(live.program(), batch, inputs)));
     let elapsed = started.elapsed();
     let result = result.unwrap_or_else(|_| Err(ComputeFailed("the stage panicked".to_owned())));
-    Outcome { header, deadline, live, result, elapsed }
+    Outcome { header, deadline, live, result, elapsed, span }
 }

@@ -7,6 +7,7 @@ mod actor;
 mod compute;
 mod gather;
 mod messages;
+mod traces;
 
 pub use actor::{StageActor, StageParts};
 pub use compute::{Compute, ComputeFailed, ComputeThread, Job, LoadStage, Outcome, Outcomes};

@@ -144,6 +144,7 @@ impl Gateway {
             encoding: plan.draft().routes[0].encoding,
             remaining_micros: PATIENCE.as_micros() as u64,
             checksum: codec::checksum(payload),
+            trace: None,
         }
     }
 

@@ -77,27 +77,27 @@ fn is_question(method: &Method, path: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn check(method: Method, path: &str, expected: Need) {
-        assert_eq!(need(&method, path), expected, "{method} {path}");
+    fn check(method: &Method, path: &str, expected: Need) {
+        assert_eq!(need(method, path), expected, "{method} {path}");
     }
 
     #[test]
     fn probes_metrics_and_files_ask_for_nothing() {
         for path in ["/", "/livez", "/readyz", "/metrics", "/api/v1/version", "/docs/", "/assets/page.js"] {
-            check(Method::GET, path, Need::Public);
-            check(Method::HEAD, path, Need::Public);
-            check(Method::POST, path, Need::Change);
+            check(&Method::GET, path, Need::Public);
+            check(&Method::HEAD, path, Need::Public);
+            check(&Method::POST, path, Need::Change);
         }
     }
 
     #[test]
     fn looking_asks_for_less_than_changing() {
         for path in ["/api/v1/workers/camera", "/api/v1/policy", "/api/v1/plan"] {
-            check(Method::GET, path, Need::View);
-            check(Method::PUT, path, Need::Change);
+            check(&Method::GET, path, Need::View);
+            check(&Method::PUT, path, Need::Change);
         }
-        check(Method::POST, "/api/v1/plan/solve", Need::View);
-        check(Method::POST, "/api/v1/workers/camera/drain", Need::Change);
+        check(&Method::POST, "/api/v1/plan/solve", Need::View);
+        check(&Method::POST, "/api/v1/workers/camera/drain", Need::Change);
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         for path in
             ["/api/v1/", "/api/v1/secrets", "/livez/", "/api/v1/workers/", "/api/v1/workers/a/b", "//"]
         {
-            check(Method::GET, path, Need::Change);
+            check(&Method::GET, path, Need::Change);
         }
     }
 
@@ -114,10 +114,10 @@ mod tests {
         for path in
             ["/docs/../api/v1/plan", "/docs/%2e%2e/api/v1/plan", "/assets/..\\x", "/api/v1/workers/%2e"]
         {
-            check(Method::GET, path, Need::Change);
+            check(&Method::GET, path, Need::Change);
         }
         for method in [Method::OPTIONS, Method::TRACE, Method::CONNECT, Method::DELETE, Method::PATCH] {
-            check(method, "/livez", Need::Change);
+            check(&method, "/livez", Need::Change);
         }
     }
 }

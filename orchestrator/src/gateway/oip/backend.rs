@@ -8,6 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 use weir_shared::arch::Shape;
 use weir_shared::plan::PlanId;
+use weir_shared::wire::TraceContext;
 
 use super::statistics::StatisticsSnapshot;
 
@@ -81,6 +82,8 @@ pub struct InferJob {
     pub batch: u16,
     /// How long the client is willing to wait, if it said so.
     pub timeout: Option<Duration>,
+    /// The trace that it belongs to, at the span in which it is answered.
+    pub trace: Option<TraceContext>,
 }
 
 /// A computed answer.

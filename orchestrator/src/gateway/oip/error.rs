@@ -17,6 +17,9 @@ use super::response::AnswerError;
 /// Without a plan, a client that asks again every second notices one soon and costs nothing.
 const RETRY_WITHOUT_PLAN: Duration = Duration::from_secs(1);
 
+/// A process that ends lets its last requests finish first, and its successor needs a plan.
+const RETRY_AFTER_RESTART: Duration = Duration::from_secs(5);
+
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -72,7 +75,8 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    fn status(&self) -> StatusCode {
+    /// The status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::Encoding { .. }) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -97,6 +101,7 @@ impl ApiError {
         match self {
             Self::Infer(InferFailure::Overloaded { retry_after }) => Some(*retry_after),
             Self::Infer(InferFailure::NoPlan) => Some(RETRY_WITHOUT_PLAN),
+            Self::Infer(InferFailure::Draining) => Some(RETRY_AFTER_RESTART),
             _ => None,
         }
     }

@@ -5,12 +5,14 @@ use std::rc::Rc;
 use actix_web::web::{Payload, ThinData};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
+use weir_shared::logging::span::Span;
+use weir_shared::wire::TraceContext;
 
 use super::backend::{InferBackend, InferFailure, ModelInfo};
 use super::error::ApiError;
 use super::metadata::{self, Readiness};
 use super::request::{self, HEADER_LENGTH};
-use super::{body, response};
+use super::{body, response, tracing_context};
 
 /// The plan on which a request ran, as `<term>.<epoch>`.
 pub const PLAN_HEADER: &str = "weir-plan";
@@ -97,14 +99,29 @@ pub(super) async fn repository_control(request: HttpRequest, backend: Backend) -
 }
 
 pub(super) async fn infer(request: HttpRequest, payload: Payload, backend: Backend) -> Reply {
+    let Some(span) = Span::request(tracing_context::of_client(request.headers()).as_ref()) else {
+        return answer(&request, payload, &backend, None).await;
+    };
+    let answered = answer(&request, payload, &backend, Some(span.context().clone())).await;
+    tracing_context::end(span, &backend.model().name, &answered);
+    answered
+}
+
+async fn answer(
+    request: &HttpRequest,
+    payload: Payload,
+    backend: &Backend,
+    trace: Option<TraceContext>,
+) -> Reply {
     let model = backend.model();
-    check_model(&request, model)?;
+    check_model(request, model)?;
     let _place = backend.admit()?;
-    let body = body::read(&request, payload, model).await?;
-    let parsed = request::parse(&body.bytes, body.json_length, model)?;
+    let body = body::read(request, payload, model).await?;
+    let mut parsed = request::parse(&body.bytes, body.json_length, model)?;
     // The images are copied out: the body's memory is not needed while the cluster computes.
     drop(body);
     let batch = parsed.job.batch;
+    parsed.job.trace = trace;
     let done = backend.infer(parsed.job).await?;
     let answer = response::write(parsed.id.as_deref(), batch, parsed.output, &done, model)?;
     let mut reply = HttpResponse::Ok();

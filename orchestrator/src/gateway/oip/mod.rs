@@ -24,6 +24,7 @@ pub mod response;
 pub mod routes;
 pub mod statistics;
 pub mod tensor;
+mod tracing_context;
 
 pub use backend::{Degraded, InferBackend, InferDone, InferFailure, InferJob, ModelInfo, Permit};
 pub use routes::configure;

@@ -201,7 +201,7 @@ pub fn parse(
     let output = output_form(request.output.as_ref(), by_default, model)?;
     // As for Triton, 0 leaves the timeout to the server.
     let timeout = request.timeout_microseconds.filter(|&us| us > 0).map(Duration::from_micros);
-    Ok(InferRequest { id: request.id, job: InferJob { images, batch, timeout }, output })
+    Ok(InferRequest { id: request.id, job: InferJob { images, batch, timeout, trace: None }, output })
 }
 
 const fn missing(field: &'static str) -> RequestError {

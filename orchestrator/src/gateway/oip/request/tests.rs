@@ -74,7 +74,7 @@ fn output_of(output: &Value, parameters: &Value) -> OutputForm {
 fn both_forms_of_a_request_give_the_same_job() {
     let json = parse_json(&json_request()).unwrap();
     assert_eq!(json.id.as_deref(), Some("a"));
-    assert_eq!(json.job, InferJob { images: pixels(1), batch: 1, timeout: None });
+    assert_eq!(json.job, InferJob { images: pixels(1), batch: 1, timeout: None, trace: None });
     assert_eq!(parse_binary(&binary_request(), &raw(&pixels(1))).unwrap().job, json.job);
 }
 
