@@ -21,9 +21,11 @@ COPY scripts/setup-libtorch.sh scripts/
 RUN libtorch=$(XDG_CACHE_HOME=/opt/cache scripts/setup-libtorch.sh) && mv "$libtorch" /opt/libtorch && rm -r /opt/cache
 ENV LIBTORCH=/opt/libtorch
 
+# Features to build with, such as weir-orchestrator/otlp,weir-worker/otlp (docs/observability.md).
+ARG FEATURES=
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    scripts/setup.sh && cargo build --locked --release --workspace --bins
+    scripts/setup.sh && cargo build --locked --release --workspace --bins --features "${FEATURES}"
 RUN scripts/image-root.sh /root-orchestrator target/release/weir-orchestrator target/release/weir \
     && install -D -m 644 -t /root-orchestrator/usr/share/weir/models \
         models/shapes-resnet20.safetensors models/shapes-resnet20.safetensors.manifest.json models/shapes-resnet20.profile.json \

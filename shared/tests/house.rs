@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Decides without acting: time and randomness come in as arguments.
-const PURE: [&str; 31] = [
+const PURE: [&str; 32] = [
     "shared/src/arch/",
     "shared/src/plan/",
     "shared/src/profile/",
@@ -20,6 +20,7 @@ const PURE: [&str; 31] = [
     "orchestrator/src/rollout/",
     "orchestrator/src/telemetry/",
     "orchestrator/src/gateway/windows.rs",
+    "orchestrator/src/gateway/canary.rs",
     "orchestrator/src/supervisor/answers.rs",
     "orchestrator/src/supervisor/choice.rs",
     "orchestrator/src/supervisor/log.rs",

@@ -34,7 +34,7 @@ pub type GatewayPlans = Arc<Vec<Arc<Plan>>>;
 /// Beyond it nobody knows when there will be one, and a client should hear that rather than wait.
 const HOLD_MAX: Duration = Duration::from_secs(3);
 
-type Reply = oneshot::Sender<Result<InferDone, InferFailure>>;
+pub(super) type Reply = oneshot::Sender<Result<InferDone, InferFailure>>;
 
 /// Whether requests are admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,18 +85,18 @@ pub struct GatewayParts {
 /// Admits requests, sends them to the first stage, and answers exactly once.
 pub struct GatewayActor {
     pub(super) parts: GatewayParts,
-    ledger: Ledger<Reply>,
+    pub(super) ledger: Ledger<Reply>,
     windows: Windows,
     pub(super) current: Option<Arc<Plan>>,
     pub(super) canary: Canary<oneshot::Sender<canary::Verdict>>,
     /// When a user was last answered on the live plan.
     pub(super) answered: Option<Instant>,
     /// When the last plan broke, until the next is committed.
-    broken: Option<Instant>,
+    pub(super) broken: Option<Instant>,
     /// Marks for the answers of plans that do without a dead worker.
-    degraded: BTreeMap<PlanId, Degraded>,
+    pub(super) degraded: BTreeMap<PlanId, Degraded>,
     draining: bool,
-    when_drained: Vec<(PlanId, oneshot::Sender<()>)>,
+    pub(super) when_drained: Vec<(PlanId, oneshot::Sender<()>)>,
     when_empty: Vec<oneshot::Sender<()>>,
 }
 
@@ -120,7 +120,7 @@ impl GatewayActor {
     }
 
     /// Sends whatever is due.
-    fn dispatch(&mut self) {
+    pub(super) fn dispatch(&mut self) {
         let now = now();
         let Some(plan) = self.current.clone() else { return };
         for id in self.ledger.begin_due(now, plan.id()) {
@@ -177,7 +177,7 @@ impl GatewayActor {
         self.windows.failed(failure.plan);
     }
 
-    fn give_up(&self, pending: Pending<Reply>, why: GiveUp) {
+    pub(super) fn give_up(&self, pending: Pending<Reply>, why: GiveUp) {
         let took = now() - pending.admitted;
         let failure = match why {
             GiveUp::Expired => {
@@ -198,7 +198,7 @@ impl GatewayActor {
     }
 
     /// Wakes whoever waits for a plan to drain or for the ledger to empty, and publishes the figures.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let ledger = &self.ledger;
         let (done, waiting) = std::mem::take(&mut self.when_drained)
             .into_iter()
@@ -233,7 +233,7 @@ impl GatewayActor {
         self.settle();
     }
 
-    fn know(&self, change: impl FnOnce(&mut Vec<Arc<Plan>>)) {
+    pub(super) fn know(&self, change: impl FnOnce(&mut Vec<Arc<Plan>>)) {
         self.parts.plans.send_modify(|plans| change(Arc::make_mut(plans)));
     }
 
@@ -247,7 +247,7 @@ impl GatewayActor {
         }
     }
 
-    fn publish_admission(&self) {
+    pub(super) fn publish_admission(&self) {
         self.parts.admission.send_replace(self.admission());
     }
 }
@@ -357,79 +357,6 @@ impl Handler<RequestFailed> for GatewayActor {
     fn handle(&mut self, RequestFailed(failure): RequestFailed, _: &mut Self::Context) {
         self.request_failed(now(), &failure);
         self.settle();
-    }
-}
-
-impl Handler<ConnectFirstStage> for GatewayActor {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, ConnectFirstStage(plan): ConnectFirstStage, _: &mut Self::Context) -> Self::Result {
-        self.know(|plans| plans.push(plan.clone()));
-        let stages = plan.first_stages();
-        let routes = stages.filter_map(|program| plan.route(Node::Gateway, Node::Stage(program.stage)));
-        let reached: Vec<_> = routes.map(|route| self.parts.links.reach(&route.to, route.address)).collect();
-        Box::pin(async move {
-            futures_util::future::join_all(reached).await;
-        })
-    }
-}
-
-impl Handler<CommitPlan> for GatewayActor {
-    type Result = ();
-
-    fn handle(&mut self, CommitPlan { plan, degraded }: CommitPlan, _: &mut Self::Context) {
-        if let Some(degraded) = degraded {
-            self.degraded.insert(plan.id(), degraded);
-        }
-        self.current = Some(plan);
-        self.answered = None;
-        self.broken = None;
-        self.publish_admission();
-        self.dispatch();
-        self.settle();
-    }
-}
-
-impl Handler<PlanBroken> for GatewayActor {
-    type Result = ();
-
-    fn handle(&mut self, PlanBroken(id): PlanBroken, _: &mut Self::Context) {
-        if self.current.as_ref().is_some_and(|plan| plan.id() == id) {
-            self.current = None;
-            self.broken = Some(now());
-            self.publish_admission();
-        }
-        for pending in self.ledger.interrupt(now(), id) {
-            self.give_up(pending, GiveUp::Exhausted("its plans lost workers each time".to_owned()));
-        }
-        self.settle();
-    }
-}
-
-impl Handler<RetirePlan> for GatewayActor {
-    type Result = ();
-
-    fn handle(&mut self, RetirePlan(id): RetirePlan, _: &mut Self::Context) {
-        for pending in self.ledger.interrupt(now(), id) {
-            self.give_up(pending, GiveUp::Exhausted("its plan was retired".to_owned()));
-        }
-        self.degraded.remove(&id);
-        self.know(|plans| plans.retain(|plan| plan.id() != id));
-        let known = self.parts.plans.borrow().clone();
-        self.parts.links.keep_only(known.iter().map(|plan| &**plan));
-        self.dispatch();
-        self.settle();
-    }
-}
-
-impl Handler<WhenDrained> for GatewayActor {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, WhenDrained(id): WhenDrained, _: &mut Self::Context) -> Self::Result {
-        let (waiter, drained) = oneshot::channel();
-        self.when_drained.push((id, waiter));
-        self.settle();
-        Box::pin(async move { drop(drained.await) })
     }
 }
 

@@ -11,6 +11,7 @@ mod inbound;
 mod ledger;
 pub mod messages;
 pub mod oip;
+mod plans;
 mod readiness;
 mod windows;
 

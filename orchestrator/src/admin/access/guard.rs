@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, WWW_AUTHENTICATE};
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpResponse};
-use serde_json::json;
+use actix_web::{Error, HttpResponse, ResponseError as _};
 
 use super::local::{is_local_host, is_local_peer, is_own_origin};
 use super::need::{Need, need};
 use super::tokens::{Role, TokenFile, TokenFileError};
+use crate::admin::problem::Problem;
 
 /// Who may do what. Without files, only this machine may do anything. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -149,19 +149,14 @@ impl Refusal {
             Self::NoToken | Self::WrongToken => (StatusCode::UNAUTHORIZED, "Not authenticated"),
             _ => (StatusCode::FORBIDDEN, "Not allowed"),
         };
-        let mut response = HttpResponse::build(status);
-        match self {
-            Self::NoToken => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"weir\""))),
-            Self::WrongToken => {
-                let challenge = "Bearer realm=\"weir\", error=\"invalid_token\"";
-                response.insert_header((WWW_AUTHENTICATE, challenge));
-            }
-            _ => (),
-        }
-        let body = json!({
-            "type": "about:blank", "title": title, "status": status.as_u16(), "detail": self.to_string(),
-        });
-        response.content_type("application/problem+json").body(body.to_string())
+        let mut response = Problem::new(status, title, self.to_string()).error_response();
+        let challenge = match self {
+            Self::NoToken => "Bearer realm=\"weir\"",
+            Self::WrongToken => "Bearer realm=\"weir\", error=\"invalid_token\"",
+            _ => return response,
+        };
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        response
     }
 }
 
