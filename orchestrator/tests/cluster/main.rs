@@ -6,6 +6,7 @@ mod access;
 mod adaptive;
 mod api;
 mod bad_input;
+mod examples;
 mod faults;
 mod log_level;
 mod prometheus;
