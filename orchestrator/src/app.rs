@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
 use weir_shared::http::{ListenError, listen};
+use weir_shared::images::shorter_side;
 use weir_shared::ids::{PeerName, Role, Term};
 use weir_shared::profile::Profile;
 use weir_shared::transport::{
@@ -62,6 +63,8 @@ pub struct Config {
     pub first_workers: usize,
     /// Links that lead through something else.
     pub links: LinkMap,
+    /// Names of the classes, where they are known.
+    pub labels: Option<Vec<String>>,
     /// The most samples in one request.
     pub max_batch: u16,
     /// Requests that may be in at once.
@@ -198,7 +201,7 @@ impl Orchestrator {
 
         let backend = GatewayBackend {
             gateway: gateway.clone(),
-            model: Arc::new(model(config.network, config.max_batch)),
+            model: Arc::new(model(config.network, config.labels, config.max_batch)),
             admission: admission.clone(),
             occupied: Arc::clone(&occupied),
             capacity: config.max_in_flight,
@@ -256,7 +259,7 @@ fn first_term() -> Term {
     Term(clock::unix_millis().max(1))
 }
 
-fn model(network: NetworkSpec, max_batch: u16) -> ModelInfo {
+fn model(network: NetworkSpec, labels: Option<Vec<String>>, max_batch: u16) -> ModelInfo {
     let described = network.network();
     ModelInfo {
         name: network.arch().to_string(),
@@ -265,7 +268,8 @@ fn model(network: NetworkSpec, max_batch: u16) -> ModelInfo {
         image: described.input,
         output_name: "logits".to_owned(),
         classes: described.head.classes,
-        labels: None,
+        shorter_side: shorter_side(&described),
+        labels,
         max_batch,
     }
 }

@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod demo;
 pub mod gateway;
 pub mod journal;
+pub mod labels;
 pub mod layers;
 pub mod metrics;
 pub mod planner;

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use weir_orchestrator::admin::access::Access;
 use weir_orchestrator::app::{Config, Orchestrator};
+use weir_orchestrator::labels;
 use weir_orchestrator::layers::LayerServer;
 use weir_orchestrator::planner::{LinkMap, PlanFile};
 use weir_orchestrator::replan::model;
@@ -72,6 +73,9 @@ struct Args {
     /// Addresses of links that lead through something else (TOML).
     #[arg(long, env = "WEIR_LINKS", value_name = "FILE")]
     links: Option<PathBuf>,
+    /// Names of the classes, one on a line, for answers in words; without it, WEIGHTS.labels.txt where there is one.
+    #[arg(long, env = "WEIR_LABELS", value_name = "FILE")]
+    labels: Option<PathBuf>,
     /// The most images in one request.
     #[arg(long, env = "WEIR_MAX_BATCH", value_name = "N", default_value_t = 8,
           value_parser = clap::value_parser!(u16).range(1..=i64::from(weir_shared::plan::plan::BATCH_MAX)))]
@@ -183,6 +187,7 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         source,
         first_workers: args.workers,
         links,
+        labels: labels(args, &network)?,
         max_batch: args.max_batch,
         max_in_flight: args.max_in_flight,
         deadline: Duration::from_millis(args.deadline_ms),
@@ -193,6 +198,14 @@ fn config(args: &Args) -> anyhow::Result<Config> {
 fn policy(text: &str) -> anyhow::Result<Policy> {
     let (rules, model) = model::read(text).map_err(anyhow::Error::msg)?;
     Ok(Policy { text: text.to_owned(), rules, model: Arc::new(model) })
+}
+
+/// The names of the classes: what --labels names, else what lies beside the checkpoint.
+fn labels(args: &Args, network: &NetworkSpec) -> anyhow::Result<Option<Vec<String>>> {
+    let beside = labels::beside(&args.weights);
+    let found = args.labels.clone().or_else(|| beside.exists().then_some(beside));
+    let classes = network.network().head.classes;
+    Ok(found.map(|path| labels::load(&path, classes)).transpose()?)
 }
 
 fn profile(path: &Path, network: &NetworkSpec, weights: &[Digest]) -> anyhow::Result<Profile> {

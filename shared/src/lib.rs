@@ -11,6 +11,7 @@ pub mod arch;
 pub mod digest;
 pub mod http;
 pub mod ids;
+pub mod images;
 pub mod logging;
 pub mod metric_names;
 pub mod metrics;

@@ -283,6 +283,7 @@ fn config(site: &Site, cluster: [std::net::SocketAddr; 3], policy: &str, profile
         first_workers: 3,
         links: LinkMap::default(),
         max_batch: 8,
+        labels: None,
         max_in_flight: 64,
         deadline: Duration::from_secs(10),
         transport: Settings::default(),

@@ -47,6 +47,7 @@ impl Fake {
             image: Shape::new(3, 32, 32),
             output_name: "logits".to_owned(),
             classes: 10,
+            shorter_side: 32,
             labels: Some(labels),
             max_batch: 4,
         };

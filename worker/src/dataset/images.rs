@@ -2,15 +2,8 @@
 
 use weir_shared::arch::Shape;
 use weir_shared::digest::{Digest, Hasher};
-
-/// Mean of each channel, with pixels in 0 to 1.
-///
-/// These are ImageNet's figures. The widely used CIFAR-10 checkpoints (akamaster/pytorch_resnet_cifar10) were
-/// trained with them, and one normalisation for all data sets keeps checkpoints and demonstrations alike.
-pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-
-/// Standard deviation of each channel; the source is that of [`MEAN`].
-pub const STANDARD_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+use weir_shared::images::normalise;
+pub use weir_shared::images::{MEAN, STANDARD_DEVIATION};
 
 /// Labelled images of one shape, as bytes.
 ///
@@ -104,8 +97,7 @@ impl Batch {
         self.images.reserve(pixels.len());
         let planes = pixels.chunks_exact((pixels.len() / 3).max(1));
         for ((plane, mean), deviation) in planes.zip(MEAN).zip(STANDARD_DEVIATION) {
-            // In this order, as torchvision's ToTensor and Normalize compute it, so that results match to the bit.
-            self.images.extend(plane.iter().map(|&byte| (f32::from(byte) / 255.0 - mean) / deviation));
+            self.images.extend(plane.iter().map(|&byte| normalise(byte, mean, deviation)));
         }
     }
 

@@ -67,6 +67,8 @@ pub struct ModelInfo {
     pub output_name: String,
     /// Logits per image.
     pub classes: u32,
+    /// To how many pixels the shorter side of a photograph is brought before its middle is cut out.
+    pub shorter_side: u32,
     /// Names of the classes in order of index, for the classification extension.
     pub labels: Option<Vec<String>>,
     /// The most images in one request, at least 1.

@@ -1,6 +1,7 @@
 //! What the server and its network say about themselves.
 
 use serde_json::{Value, json};
+use weir_shared::images;
 
 use super::backend::ModelInfo;
 use super::request::DATATYPE;
@@ -17,13 +18,27 @@ pub fn server() -> Value {
 }
 
 /// The body of `GET /v2/models/{model}`.
+///
+/// `parameters` says what a client must do to a photograph first, and what the classes are called. The protocol
+/// allows strings and numbers there, no lists: labels stand one on a line, channels in the order red, green, blue.
 pub fn model(model: &ModelInfo) -> Value {
+    let numbers = |numbers: [f32; 3]| numbers.map(|number| number.to_string()).join(",");
+    let mut parameters = json!({
+        "mean": numbers(images::MEAN),
+        "standard_deviation": numbers(images::STANDARD_DEVIATION),
+        "shorter_side": model.shorter_side,
+        "max_batch": model.max_batch,
+    });
+    if let Some(labels) = &model.labels {
+        parameters["labels"] = labels.join("\n").into();
+    }
     json!({
         "name": model.name,
         "versions": [model.version],
         "platform": PLATFORM,
         "inputs": [{ "name": model.input_name, "datatype": DATATYPE, "shape": model.input_shape() }],
         "outputs": [{ "name": model.output_name, "datatype": DATATYPE, "shape": [-1, i64::from(model.classes)] }],
+        "parameters": parameters,
     })
 }
 

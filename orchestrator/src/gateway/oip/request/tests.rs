@@ -15,6 +15,7 @@ pub(in super::super) fn model() -> ModelInfo {
         image: Shape::new(3, 2, 2),
         output_name: "logits".to_owned(),
         classes: 3,
+        shorter_side: 2,
         labels: None,
         max_batch: 2,
     }
