@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use weir_orchestrator::admin::access::Access;
 use weir_orchestrator::app::{Config, Orchestrator};
 use weir_orchestrator::labels;
@@ -16,6 +16,7 @@ use weir_orchestrator::planner::{LinkMap, PlanFile};
 use weir_orchestrator::replan::model;
 use weir_orchestrator::supervisor::{PlanSource, Policy};
 use weir_shared::arch::{Arch, NetworkSpec};
+use weir_shared::config::{self, Read};
 use weir_shared::digest::Digest;
 use weir_shared::logging::{self, LogFormat};
 use weir_shared::profile::Profile;
@@ -24,7 +25,22 @@ use weir_shared::weights::{Checkpoint, Manifest};
 
 /// Weir's orchestrator: admits requests, decides plans, and rolls them out.
 #[derive(Debug, Parser)]
-#[command(name = "weir-orchestrator", version, about)]
+#[command(
+    name = "weir-orchestrator",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Examples:
+  weir-orchestrator --certs certs/orchestrator/main --arch resnet50 \\
+    --weights resnet50.safetensors --workers 2
+  weir-orchestrator --config /etc/weir.toml
+  weir-orchestrator --config /etc/weir.toml --check-config
+
+A setting is taken from its flag; else from its environment variable; else from the file; else its default holds. \
+`weir` looks at the running process: `weir status`, `weir plan`. docs/cli.md describes all programs.
+
+Exit status: 0 stopped by a signal, or the settings can be used; 1 failed; 2 wrong arguments or settings."
+)]
 struct Args {
     /// Folder with ca.crt, tls.crt and tls.key.
     #[arg(long, env = "WEIR_CERTS", value_name = "DIR")]
@@ -92,7 +108,19 @@ struct Args {
     /// How log lines are written: text or json.
     #[arg(long, env = "WEIR_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+    /// Settings from the table [orchestrator] of a file (TOML); its keys are the flags with underscores.
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the settings and the files that they name, and end.
+    #[arg(long, conflicts_with = "show_config")]
+    check_config: bool,
+    /// Print the settings that hold and where each comes from, and end.
+    #[arg(long)]
+    show_config: bool,
 }
+
+/// Of the configuration file.
+const TABLE: &str = "orchestrator";
 
 /// What chooses plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -104,7 +132,22 @@ enum Planner {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let read: Read<Args> = match config::read(TABLE) {
+        Ok(read) => read,
+        Err(error) => {
+            eprintln!("error: {}", weir_shared::chain(&error));
+            return ExitCode::from(2);
+        }
+    };
+    let args = &read.arguments;
+    if args.show_config {
+        config::show::lines(TABLE, &Args::command(), &read.matches, &read.completed)
+            .iter()
+            .for_each(|line| println!("{line}"));
+        return ExitCode::SUCCESS;
+    }
+    let done = if args.check_config { settings(args).map(drop) } else { run(args) };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -115,7 +158,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     logging::start(args.log_format);
-    let config = config(args)?;
+    let config = settings(args)?;
     logging::span::start_export("weir-orchestrator", config.identity.name().short());
     let done = serve(config);
     logging::span::stop_export();
@@ -138,7 +181,8 @@ fn serve(config: Config) -> anyhow::Result<()> {
     })
 }
 
-fn config(args: &Args) -> anyhow::Result<Config> {
+/// What the arguments and the files that they name come to.
+fn settings(args: &Args) -> anyhow::Result<Config> {
     let access = Access::new(args.viewer_token_file.as_deref(), args.admin_token_file.as_deref())?;
     let identity = Identity::load(&args.certs)?;
     let checkpoint = Checkpoint::open(&args.weights)?;

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod arch;
+pub mod config;
 pub mod digest;
 pub mod http;
 pub mod ids;

@@ -13,11 +13,15 @@ mod weigh;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use weir_shared::config::{self, Read};
+
+/// Of the configuration file; its keys are the flags of `serve`.
+const TABLE: &str = "worker";
 
 /// Weir's worker: computes one stage of a ResNet and passes activations on.
 #[derive(Debug, Parser)]
-#[command(name = "weir-worker", version, about)]
+#[command(name = "weir-worker", version, about, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -46,18 +50,29 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command and reports a failure, with its causes, on standard error.
-    pub fn run(self) -> ExitCode {
-        let done = match self.command {
-            Command::Serve(args) => serve::run(&args),
-            Command::Eval(args) => eval::run(&args),
-            Command::Profile(args) => profile::run(&args),
-            Command::Train(args) => train::run(&args),
-            Command::Study(args) => study::run(&args),
-            Command::Compare(args) => compare::run(&args),
-            Command::Draw(args) => draw::run(&args),
-            Command::Init(args) => init::run(&args),
-            Command::Weigh(args) => weigh::run(&args),
+    /// Reads the command line, runs the command and reports a failure, with its causes, on standard error.
+    pub fn run() -> ExitCode {
+        let read: Read<Self> = match config::read(TABLE) {
+            Ok(read) => read,
+            Err(error) => {
+                eprintln!("error: {}", weir_shared::chain(&error));
+                return ExitCode::from(2);
+            }
+        };
+        let done = match &read.arguments.command {
+            Command::Serve(args) if args.show_config => {
+                show(&read);
+                Ok(())
+            }
+            Command::Serve(args) => serve::run(args),
+            Command::Eval(args) => eval::run(args),
+            Command::Profile(args) => profile::run(args),
+            Command::Train(args) => train::run(args),
+            Command::Study(args) => study::run(args),
+            Command::Compare(args) => compare::run(args),
+            Command::Draw(args) => draw::run(args),
+            Command::Init(args) => init::run(args),
+            Command::Weigh(args) => weigh::run(args),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -67,4 +82,11 @@ impl Cli {
             }
         }
     }
+}
+
+fn show(read: &Read<Cli>) {
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").zip(read.matches.subcommand_matches("serve"));
+    let lines = serve.map(|(command, matches)| config::show::lines(TABLE, command, matches, &read.completed));
+    lines.into_iter().flatten().for_each(|line| println!("{line}"));
 }

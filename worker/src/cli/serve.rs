@@ -21,6 +21,16 @@ use crate::weights::{Remote, Sources, Store};
 
 /// Arguments of `serve`. Each can be given as an environment variable too.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  weir-worker serve --certs certs/worker/camera --weights resnet50.safetensors \\
+    --orchestrator 192.0.2.1:7600
+  weir-worker serve --certs certs/worker/router --cache layers --orchestrator 192.0.2.1:7600
+  weir-worker serve --config /etc/weir.toml
+  weir-worker serve --config /etc/weir.toml --check-config
+
+A setting is taken from its flag; else from its environment variable; else from the file; else its default holds.
+
+Exit status: 0 stopped by a signal, or the settings can be used; 1 failed; 2 wrong arguments or settings.")]
 pub struct Args {
     /// Folder with ca.crt, tls.crt and tls.key; the certificate's name is the worker's name.
     #[arg(long, env = "WEIR_CERTS", value_name = "DIR")]
@@ -85,6 +95,15 @@ pub struct Args {
     /// How log lines are written: text or json.
     #[arg(long, env = "WEIR_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+    /// Settings from the table [worker] of a file (TOML); its keys are the flags with underscores.
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the settings and the files that they name, and end.
+    #[arg(long, conflicts_with = "show_config")]
+    check_config: bool,
+    /// Print the settings that hold and where each comes from, and end.
+    #[arg(long)]
+    pub(super) show_config: bool,
 }
 
 /// A number above zero that some use can be made of.
@@ -94,6 +113,15 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
+    /// Whether the files and names can be used; nothing is started.
+    fn check(&self) -> anyhow::Result<()> {
+        Identity::load(&self.certs)?;
+        PeerName::new(Role::Orchestrator, &self.orchestrator_name)?;
+        self.weights.as_ref().map(Checkpoint::open).transpose()?;
+        self.cache.as_deref().map(Store::open).transpose()?;
+        Ok(())
+    }
+
     fn telemetry(&self) -> TelemetryConfig {
         TelemetryConfig {
             sysfs_root: self.sysfs_root.clone(),
@@ -128,6 +156,9 @@ impl Args {
 
 /// Runs a worker until SIGTERM or SIGINT.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    if args.check_config {
+        return args.check();
+    }
     logging::start(args.log_format);
     threads::configure(args.threads)?;
     args.macs_per_second.map_or(Ok(()), pace::configure)?;
