@@ -15,8 +15,8 @@ use tokio::sync::{Semaphore, watch};
 use weir_shared::arch::NetworkSpec;
 use weir_shared::digest::Digest;
 use weir_shared::http::{ListenError, listen};
-use weir_shared::images::shorter_side;
 use weir_shared::ids::{PeerName, Role, Term};
+use weir_shared::images::shorter_side;
 use weir_shared::profile::Profile;
 use weir_shared::transport::{
     Admitted, BindError, Identity, LinkBook, Links, OnUndelivered, ProbeSink, Prober, Protocol, Settings,

@@ -1,10 +1,5 @@
 //! `weir`: the user's command, a client of the programs' public interfaces.
 
-use std::process::ExitCode;
-
-use clap::Parser as _;
-use weir_orchestrator::cli::Cli;
-
-fn main() -> ExitCode {
-    Cli::parse().run()
+fn main() -> std::process::ExitCode {
+    weir_orchestrator::cli::Cli::run()
 }

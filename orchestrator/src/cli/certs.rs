@@ -15,7 +15,7 @@ use crate::terminal::say;
   weir certs --out certs --orchestrator main --worker camera --worker attic
   weir certs --out certs --worker garage        later, for one more worker
 
-Each peer gets its folder, OUT/<role>/<name>, as its --certs. Keep OUT/ca to yourself.
+Each peer gets its folder, OUT/<role>/<name>, as its --certs. Keep OUT/ca to yourself. \
 What is there already is kept. To renew a certificate, remove its folder and run the command again.")]
 pub(super) struct Args {
     /// Where the authority is, or will be, and where the folders go.

@@ -27,12 +27,13 @@ const LOSS: &str = include_str!("../../../scenarios/bypass.toml");
   weir demo
   weir demo --scenario scenarios/rtt-noise.toml
   weir demo --stream --images 200 --conditions congested-wifi
-  weir demo --stream --dataset cifar10 --data cifar-10-batches-bin --weights resnet56.safetensors --arch resnet56
+  weir demo --stream --dataset cifar10 --data cifar-10-batches-bin \\
+    --weights resnet56.safetensors --arch resnet56
 
-A scenario is played in several runs under the same conditions: adaptive, with the plan that was best in the
-beginning, and with one worker alone. The exit status is 0 when every answer of every run equals the unsplit
-network's under the same plan bit for bit, and the adaptive run answered every request. With --stream images are
-sent as fast as they are answered, over links that stay as they are; then a quarter of ResNet-50 must take a quarter
+A scenario is played in several runs under the same conditions: adaptive, with the plan that was best in the \
+beginning, and with one worker alone. The exit status is 0 when every answer of every run equals the unsplit \
+network's under the same plan bit for bit, and the adaptive run answered every request. With --stream images are \
+sent as fast as they are answered, over links that stay as they are; then a quarter of ResNet-50 must take a quarter \
 of its memory, too. OUT/report.json has all figures, OUT/report.html the drawings, OUT/**/*.log the logs.")]
 pub(super) struct Args {
     /// What happens, as a file (scenarios/README.md describes it); without one, a home where things go wrong.

@@ -6,13 +6,24 @@ use super::admin::AdminArgs;
 use crate::admin::views::{LinkDocument, LinksDocument};
 use crate::terminal::table::{self, Align, bytes, milliseconds};
 
+/// Arguments of `links`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  weir links
+  weir links --output json | jq '.links[] | select(.up == false)'
+
+A link is directed: what its sender sees. Activations, bytes and packets are counted since it was opened.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
 /// Asks and prints.
 ///
 /// # Errors
 /// If the orchestrator does not answer.
-pub(super) async fn run(args: &AdminArgs) -> anyhow::Result<ExitCode> {
-    let found = args.client()?.links().await?;
-    args.print(&found, lines)
+pub(super) async fn run(Args { admin: args }: &Args) -> anyhow::Result<ExitCode> {
+    args.show("/api/v1/links", lines).await
 }
 
 pub(super) fn lines(found: &LinksDocument) -> Vec<String> {

@@ -17,6 +17,10 @@ const ASK: Duration = Duration::from_millis(500);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  weir record --out trace.jsonl                 until interrupted
+  weir record --out trace.jsonl --seconds 60
+  weir replay trace.jsonl                       decide again, offline")]
 pub(super) struct Args {
     #[command(flatten)]
     orchestrator: Orchestrator,

@@ -12,6 +12,11 @@ use crate::terminal::say;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  weir replay trace.jsonl                       does this release decide the same?
+  weir replay trace.jsonl --policy home.toml    what would have been decided under this policy?
+
+Exit status: 0 all decisions are as recorded, or --policy is given; 1 one differs; 2 wrong arguments.")]
 pub(super) struct Args {
     /// A trace of `weir record`.
     trace: PathBuf,

@@ -7,6 +7,11 @@ use crate::terminal::say;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  weir snapshot > now.json
+  weir plan --snapshot now.json
+
+docs/snapshot.md describes what is in it.")]
 pub(super) struct Args {
     #[command(flatten)]
     orchestrator: Orchestrator,

@@ -8,6 +8,19 @@ use super::admin::AdminArgs;
 use super::plan::title;
 use crate::admin::views::{LinksDocument, PlanDocument, WorkersDocument};
 
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  weir status
+  weir status --admin http://192.0.2.1:7610 --token-file viewer.token
+  until weir status; do sleep 1; done          wait until requests are answered
+
+Exit status: 0 requests would be answered now; 1 they would not, or nobody answers; 2 wrong arguments.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
 /// Everything that the status is made of.
 #[derive(Debug, Serialize)]
 struct Status {
@@ -26,7 +39,7 @@ struct Status {
 ///
 /// # Errors
 /// If the orchestrator does not answer.
-pub(super) async fn run(args: &AdminArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(Args { admin: args }: &Args) -> anyhow::Result<ExitCode> {
     let client = args.client()?;
     let unready = client.readiness().await?.err();
     let (plan, no_plan) = match client.plan().await? {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::{StatusCode, Url};
+use reqwest::header::ETAG;
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -18,8 +19,17 @@ const ANSWER_MAX_BYTES: usize = 4 << 20;
 /// A client of one orchestrator.
 #[derive(Debug, Clone)]
 pub struct AdminClient {
-    base: Url,
-    http: reqwest::Client,
+    pub(super) base: Url,
+    pub(super) http: reqwest::Client,
+    token: Option<String>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) body: Vec<u8>,
+    /// Names the state of what was asked for.
+    pub(super) etag: Option<String>,
 }
 
 /// `GET /api/v1/version`, as far as it matters here.
@@ -51,6 +61,15 @@ pub enum AdminError {
         /// Why.
         #[source]
         source: reqwest::Error,
+    },
+    /// It wants a token, or another one.
+    #[error(
+        "the orchestrator does not let this through: {detail}; name a file with a token with --token-file \
+         (WEIR_TOKEN_FILE)"
+    )]
+    Unauthorised {
+        /// In the orchestrator's words.
+        detail: String,
     },
     /// It answered that it cannot.
     #[error("{path}: {detail}")]
@@ -99,7 +118,13 @@ impl AdminClient {
         }
         // The environment's proxy is for the internet, not for the machine next door.
         let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build();
-        Ok(Self { base, http: http.map_err(AdminError::Client)? })
+        Ok(Self { base, http: http.map_err(AdminError::Client)?, token: None })
+    }
+
+    /// The same with a token for an orchestrator that asks for one.
+    #[must_use]
+    pub fn with_token(self, token: Option<String>) -> Self {
+        Self { token, ..self }
     }
 
     /// The committed plan, or in the orchestrator's words why there is none.
@@ -174,9 +199,7 @@ impl AdminClient {
     /// # Errors
     /// As [`plan`](Self::plan).
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AdminError> {
-        let body = self.body(path).await?;
-        let answer = |source| AdminError::Answer { base: self.base.clone(), path: path.to_owned(), source };
-        serde_json::from_slice(&body).map_err(answer)
+        self.json(path, &self.body(path).await?)
     }
 
     /// Puts a text at `path`, whatever is there, and returns the JSON that comes back.
@@ -184,11 +207,14 @@ impl AdminClient {
     /// # Errors
     /// As [`plan`](Self::plan).
     pub async fn put<T: DeserializeOwned>(&self, path: &str, text: String) -> Result<T, AdminError> {
-        let body = self
-            .exchange(path, self.http.put(self.url(path)).header(reqwest::header::IF_MATCH, "*").body(text))
-            .await?;
+        let put = self.http.put(self.url(path)).header(reqwest::header::IF_MATCH, "*").body(text);
+        let answer = self.exchange(path, put).await?;
+        self.json(path, &answer.body)
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, AdminError> {
         let answer = |source| AdminError::Answer { base: self.base.clone(), path: path.to_owned(), source };
-        serde_json::from_slice(&body).map_err(answer)
+        serde_json::from_slice(body).map_err(answer)
     }
 
     /// Whatever text is at `path`.
@@ -200,21 +226,36 @@ impl AdminClient {
     }
 
     async fn body(&self, path: &str) -> Result<Vec<u8>, AdminError> {
-        self.exchange(path, self.http.get(self.url(path))).await
+        Ok(self.exchange(path, self.http.get(self.url(path))).await?.body)
     }
 
-    /// The address of `path`, which may end in a query.
-    fn url(&self, path: &str) -> Url {
-        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    /// The address of `path`, which may have a query.
+    pub(super) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         url.set_path(path);
         url.set_query(query);
         url
     }
 
-    async fn exchange(&self, path: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, AdminError> {
+    /// Sends a request with the token, and returns what comes back at once: the head of the answer.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, AdminError> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        request.send().await.map_err(|source| AdminError::Unreachable { base: self.base.clone(), source })
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(super) async fn exchange(&self, path: &str, request: RequestBuilder) -> Result<Answer, AdminError> {
+        let response = self.send(request).await?;
+        self.read(path, response).await
+    }
+
+    /// The whole answer; an error if it is a refusal.
+    pub(super) async fn read(&self, path: &str, mut response: Response) -> Result<Answer, AdminError> {
         let unreachable = |source| AdminError::Unreachable { base: self.base.clone(), source };
-        let mut response = request.send().await.map_err(unreachable)?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > ANSWER_MAX_BYTES {
@@ -224,9 +265,14 @@ impl AdminClient {
         }
         let status = response.status();
         if status.is_success() {
-            return Ok(body);
+            let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
+            return Ok(Answer { body, etag: etag.map(str::to_owned) });
         }
-        Err(AdminError::Refused { path: path.to_owned(), status, detail: detail(status, &body) })
+        let detail = detail(status, &body);
+        match status {
+            StatusCode::UNAUTHORIZED => Err(AdminError::Unauthorised { detail }),
+            _ => Err(AdminError::Refused { path: path.to_owned(), status, detail }),
+        }
     }
 }
 
@@ -255,6 +301,15 @@ mod tests {
             assert!(error.contains("http://host:port"), "{url}: {error}");
         }
         assert!(AdminClient::new("http://127.0.0.1:7610").is_ok());
+    }
+
+    #[test]
+    fn a_query_stays_a_query() {
+        let client = AdminClient::new("http://127.0.0.1:7610").unwrap();
+        assert_eq!(
+            client.url("/api/v1/trace?after=3").as_str(),
+            "http://127.0.0.1:7610/api/v1/trace?after=3"
+        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct InferClient {
 /// The answer to one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// One number for each class.
+    /// One number for each class, image by image.
     pub logits: Vec<f32>,
     /// The plan on which the request ran, as `term.epoch`.
     pub plan: String,
@@ -61,7 +61,7 @@ pub enum InferError {
     #[error("cannot set up an HTTP client")]
     Client(#[source] reqwest::Error),
     /// The address is no URL.
-    #[error("{address:?} is not the address of a gateway; write it as host:port")]
+    #[error("{address:?} is not the address of a gateway; write it as http://host:port")]
     Address {
         /// As given.
         address: String,
@@ -73,6 +73,26 @@ pub enum InferError {
         found: usize,
         /// Numbers that the network takes.
         expected: usize,
+    },
+    /// Nobody answers at the address.
+    #[error(
+        "no gateway answers at {address}; start weir-orchestrator, or name its --http address with --http URL \
+         (WEIR_HTTP_URL)"
+    )]
+    Silent {
+        /// Who was asked.
+        address: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Somebody else answers there.
+    #[error(
+        "what answers at {address} is no gateway of Weir; name the --http address of a weir-orchestrator"
+    )]
+    Stranger {
+        /// Who was asked.
+        address: String,
     },
     /// The gateway is out of reach, or too slow.
     #[error("the gateway does not answer")]
@@ -111,32 +131,27 @@ impl InferClient {
         let bad = |_| InferError::Address { address: address.to_owned() };
         let url = Url::parse(&format!("http://{address}/v2/models/{model}/infer")).map_err(bad)?;
         let http = reqwest::Client::builder().timeout(timeout).no_proxy().tcp_nodelay(true).build();
-        let request = json!({
-            "inputs": [{
-                "name": "input",
-                "datatype": "FP32",
-                "shape": [1, image.channels, image.height, image.width],
-                "parameters": { "binary_data_size": image.elements() * tensor::FP32_BYTES },
-            }],
-            "outputs": [{ "name": "logits", "parameters": { "binary_data": true } }],
-        });
-        Ok(Self { url, http: http.map_err(InferError::Client)?, json: request.to_string().into(), image })
+        Ok(Self { url, http: http.map_err(InferError::Client)?, json: request_json(image, 1), image })
     }
 
-    /// The logits of one image, `[channels, height, width]`.
+    /// The logits of images of `[channels, height, width]` in one request, image by image.
     ///
     /// # Errors
     /// If the gateway does not answer in time, refuses, or answers with something else.
-    pub async fn infer(&self, image: &[f32]) -> Result<Answer, InferError> {
+    pub async fn infer(&self, images: &[f32]) -> Result<Answer, InferError> {
         let expected = self.image.elements();
-        if image.len() != expected {
-            return Err(InferError::Image { found: image.len(), expected });
+        if images.is_empty() || !images.len().is_multiple_of(expected) {
+            return Err(InferError::Image { found: images.len(), expected });
         }
-        let mut body = Vec::with_capacity(self.json.len() + size_of_val(image));
-        body.extend_from_slice(&self.json);
-        tensor::fp32_to_le(image, &mut body);
+        let json = match images.len() / expected {
+            1 => self.json.clone(),
+            batch => request_json(self.image, batch),
+        };
+        let mut body = Vec::with_capacity(json.len() + size_of_val(images));
+        body.extend_from_slice(&json);
+        tensor::fp32_to_le(images, &mut body);
         let request = self.http.request(Method::POST, self.url.clone());
-        let response = request.header(HEADER_LENGTH, self.json.len()).body(body).send().await?;
+        let response = request.header(HEADER_LENGTH, json.len()).body(body).send().await?;
         let status = response.status();
         let headers = response.headers().clone();
         let body = response.bytes().await?;
@@ -156,6 +171,19 @@ impl InferClient {
             expected_accuracy: told.parameters.expected_accuracy,
         })
     }
+}
+
+fn request_json(image: Shape, batch: usize) -> Bytes {
+    let request = json!({
+        "inputs": [{
+            "name": "input",
+            "datatype": "FP32",
+            "shape": [batch, image.channels as usize, image.height as usize, image.width as usize],
+            "parameters": { "binary_data_size": batch * image.elements() * tensor::FP32_BYTES },
+        }],
+        "outputs": [{ "name": "logits", "parameters": { "binary_data": true } }],
+    });
+    request.to_string().into()
 }
 
 fn header<T: std::str::FromStr>(headers: &HeaderMap, name: &'static str) -> Result<T, InferError> {

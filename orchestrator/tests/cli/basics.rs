@@ -1,6 +1,4 @@
-//! `weir` as a person calls it: what helps, what goes wrong in which words, and with which exit status.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+//! Each command, in front of an admin API that answers what the test says.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;

@@ -117,7 +117,7 @@ fn off(placement: &Placement, network: &Network) -> String {
     if placement.active.is_full() { "nothing".to_owned() } else { placement.active.describe(network) }
 }
 
-fn lines(
+pub(super) fn lines(
     solution: &Solution,
     evaluation: &Evaluation,
     now: Option<&Terms>,
@@ -204,7 +204,7 @@ fn lines(
     lines
 }
 
-fn front_lines(front: &[Solution], network: &Network) -> Vec<String> {
+pub(super) fn front_lines(front: &[Solution], network: &Network) -> Vec<String> {
     let columns = [
         ("latency", Align::Right),
         ("accuracy loss", Align::Right),

@@ -1,0 +1,323 @@
+//! `weir top`: the cluster at a glance, drawn again each second.
+//!
+//! Plain text on the terminal's other screen: what was there before comes back at the end. Where the output is no
+//! terminal, one picture is printed.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::admin::Orchestrator;
+use crate::client::{AdminClient, AdminError};
+use crate::terminal::moment::utc;
+use crate::terminal::say;
+use crate::terminal::table::{self, Align, bytes, milliseconds, percent};
+
+/// The terminal's other screen without a cursor, and back (xterm's control sequences, which all terminals know).
+const ENTER: &str = "\x1b[?1049h\x1b[?25l";
+const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+
+/// Home; to the end of the line; to the end of the screen.
+const HOME: &str = "\x1b[H";
+const CLEAR_LINE: &str = "\x1b[K";
+const CLEAR_REST: &str = "\x1b[J";
+
+/// Rows and columns where the terminal does not say.
+const USUAL_SIZE: (u16, u16) = (24, 80);
+
+/// Arguments of `top`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  weir top
+  weir top --admin http://192.0.2.1:7610 --period 5
+  weir top --once                          one picture, for a script or a report
+
+Interrupt it (Ctrl-C) to leave. Where the output is no terminal, one picture is printed.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    orchestrator: Orchestrator,
+    /// Seconds between two pictures.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = super::gateway::seconds)]
+    period: f64,
+    /// Print one picture and end.
+    #[arg(long)]
+    once: bool,
+}
+
+/// `GET /api/v1/state`, as far as it is drawn. What a release does not tell stays empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct State {
+    unix_ms: u64,
+    admission: String,
+    replanning: String,
+    blocked: Option<String>,
+    plan: Option<Plan>,
+    workers: Vec<Worker>,
+    links: Vec<Link>,
+    load: Load,
+    answers: Option<Answers>,
+    accuracy: Option<Accuracy>,
+    predicted: Option<Predicted>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Plan {
+    term: u64,
+    epoch: u64,
+    network: String,
+    active_off: String,
+    stages: Vec<Stage>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Stage {
+    worker: String,
+    first: String,
+    last: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Worker {
+    name: String,
+    state: String,
+    left_out: Option<String>,
+    cordoned: bool,
+    draining: bool,
+    queue_length: u32,
+    resident_bytes: u64,
+    memory_limit_bytes: Option<u64>,
+    utilisation_ratio: Option<f64>,
+    power_watts: Option<f64>,
+    battery_ratio: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Link {
+    from: String,
+    to: String,
+    up: bool,
+    in_plan: bool,
+    rtt_seconds: Option<f64>,
+    goodput_bytes_per_second: Option<f64>,
+    loss_ratio: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Load {
+    offered_per_second: f64,
+    in_flight: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Answers {
+    per_second: f64,
+    latency_p50_seconds: Option<f64>,
+    latency_p99_seconds: Option<f64>,
+    failed_per_second: f64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Accuracy {
+    full: f64,
+    expected: Option<f64>,
+    degraded: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Predicted {
+    latency_seconds: f64,
+    energy_joules: f64,
+}
+
+/// Draws until interrupted.
+///
+/// # Errors
+/// If the orchestrator does not answer in the beginning.
+pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let client = args.orchestrator.client()?;
+    let first = ask(&client).await?;
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if args.once || dumb || !std::io::stdout().is_terminal() {
+        lines(&first).iter().for_each(|line| say(line));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let drawn = draw(ENTER).and_then(|()| picture(&lines(&first)));
+    let ended = match drawn {
+        Ok(()) => watch(&client, Duration::from_secs_f64(args.period)).await,
+        Err(error) => Err(error),
+    };
+    // A terminal that is gone needs no restoring.
+    let _ = draw(LEAVE);
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ask(client: &AdminClient) -> Result<State, AdminError> {
+    client.get("/api/v1/state").await
+}
+
+async fn watch(client: &AdminClient, period: Duration) -> std::io::Result<()> {
+    let mut interrupted = std::pin::pin!(weir_shared::signal::terminated());
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut interrupted => return ended,
+            () = tokio::time::sleep(period) => {}
+        }
+        match ask(client).await {
+            Ok(state) => picture(&lines(&state))?,
+            Err(error) => picture(&[weir_shared::chain(&error), String::new(), "trying again".to_owned()])?,
+        }
+    }
+}
+
+/// Draws lines from the top, no more and no longer ones than the terminal shows.
+fn picture(lines: &[String]) -> std::io::Result<()> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+    let (rows, columns) =
+        size.map(|size| (size.ws_row, size.ws_col)).filter(|(rows, _)| *rows > 0).unwrap_or(USUAL_SIZE);
+    let mut text = HOME.to_owned();
+    for (row, line) in lines.iter().take(usize::from(rows)).enumerate() {
+        if row > 0 {
+            text.push_str("\r\n");
+        }
+        text.extend(line.chars().take(usize::from(columns)));
+        text.push_str(CLEAR_LINE);
+    }
+    draw(&(text + CLEAR_REST))
+}
+
+fn draw(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+fn lines(state: &State) -> Vec<String> {
+    let mut lines = head(state);
+    lines.push(String::new());
+    lines.extend(workers(state));
+    let links: Vec<&Link> = state.links.iter().filter(|link| link.in_plan).collect();
+    if !links.is_empty() {
+        lines.push(String::new());
+        lines.extend(links_of(&links));
+    }
+    lines
+}
+
+fn head(state: &State) -> Vec<String> {
+    let ms = |seconds: f64| milliseconds(seconds * 1e3);
+    let mut lines = vec![format!(
+        "weir  {}  requests {}, re-planning {}",
+        utc(state.unix_ms),
+        state.admission.replace('_', " "),
+        state.replanning
+    )];
+    match &state.plan {
+        Some(plan) => {
+            let off = if plan.active_off.is_empty() { "nothing" } else { &plan.active_off };
+            lines.push(format!(
+                "plan     {}.{} of {}, switched off: {off}",
+                plan.term, plan.epoch, plan.network
+            ));
+        }
+        None => lines.push("plan     none".to_owned()),
+    }
+    lines.extend(state.blocked.as_ref().map(|why| format!("blocked  {why}")));
+    let Load { offered_per_second, in_flight } = state.load;
+    lines.push(format!("load     {offered_per_second:.1} requests/s offered, {in_flight} in flight"));
+    if let Some(Answers { per_second, latency_p50_seconds, latency_p99_seconds, failed_per_second }) =
+        &state.answers
+    {
+        let latency = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), ms);
+        let (p50, p99) = (latency(*latency_p50_seconds), latency(*latency_p99_seconds));
+        lines.push(format!(
+            "answers  {per_second:.1}/s, p50 {p50} ms, p99 {p99} ms, failed {failed_per_second:.1}/s"
+        ));
+    }
+    if let Some(Predicted { latency_seconds, energy_joules }) = &state.predicted {
+        lines.push(format!("model    {} ms, {energy_joules:.3} J for each request", ms(*latency_seconds)));
+    }
+    if let Some(Accuracy { full, expected, degraded }) = &state.accuracy {
+        let expected = expected.map_or_else(|| "unknown".to_owned(), percent);
+        let note = if *degraded { ", degraded" } else { "" };
+        lines.push(format!("accuracy {expected} of {}{note}", percent(*full)));
+    }
+    lines
+}
+
+fn workers(state: &State) -> Vec<String> {
+    let columns = [
+        ("worker", Align::Left),
+        ("state", Align::Left),
+        ("busy", Align::Right),
+        ("waiting", Align::Right),
+        ("memory", Align::Right),
+        ("power", Align::Right),
+        ("battery", Align::Right),
+        ("layers", Align::Left),
+    ];
+    let stages = state.plan.as_ref().map(|plan| plan.stages.as_slice()).unwrap_or_default();
+    let row = |worker: &Worker| {
+        let layers = stages.iter().filter(|stage| stage.worker == worker.name);
+        let layers: Vec<_> = layers.map(|stage| format!("{} .. {}", stage.first, stage.last)).collect();
+        let limit =
+            worker.memory_limit_bytes.map_or_else(String::new, |limit| format!(" of {}", bytes(limit)));
+        vec![
+            worker.name.clone(),
+            condition(worker),
+            optional(worker.utilisation_ratio, percent),
+            worker.queue_length.to_string(),
+            bytes(worker.resident_bytes) + &limit,
+            optional(worker.power_watts, |watts| format!("{watts:.1} W")),
+            optional(worker.battery_ratio, percent),
+            layers.join(", "),
+        ]
+    };
+    table::lines(&columns, state.workers.iter().map(row))
+}
+
+fn condition(worker: &Worker) -> String {
+    let note = match worker {
+        Worker { draining: true, .. } => ", draining",
+        Worker { cordoned: true, .. } => ", cordoned",
+        Worker { left_out: Some(_), .. } => ", left out",
+        _ => "",
+    };
+    worker.state.clone() + note
+}
+
+fn links_of(links: &[&Link]) -> Vec<String> {
+    let columns = [
+        ("link", Align::Left),
+        ("state", Align::Left),
+        ("RTT ms", Align::Right),
+        ("goodput", Align::Right),
+        ("loss", Align::Right),
+    ];
+    let row = |link: &&Link| {
+        vec![
+            format!("{} -> {}", link.from, link.to),
+            if link.up { "up" } else { "down" }.to_owned(),
+            optional(link.rtt_seconds, |rtt| milliseconds(rtt * 1e3)),
+            optional(link.goodput_bytes_per_second, |rate| format!("{}/s", bytes(rate as u64))),
+            optional(link.loss_ratio, percent),
+        ]
+    };
+    table::lines(&columns, links.iter().map(row))
+}
+
+fn optional(value: Option<f64>, text: impl Fn(f64) -> String) -> String {
+    value.map_or_else(|| "-".to_owned(), text)
+}
