@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::admin::AdminArgs;
 use crate::admin::views::{LinkDocument, LinksDocument};
-use crate::terminal::table::{self, Align, bytes, milliseconds};
+use crate::terminal::table::{self, Align, bytes, milliseconds, optional, percent};
 
 /// Arguments of `links`.
 #[derive(Debug, clap::Args)]
@@ -34,22 +34,26 @@ pub(super) fn lines(found: &LinksDocument) -> Vec<String> {
         ("from", Align::Left),
         ("to", Align::Left),
         ("state", Align::Left),
+        ("in plan", Align::Left),
         ("RTT ms", Align::Right),
+        ("least", Align::Right),
+        ("goodput", Align::Right),
+        ("loss", Align::Right),
         ("activations", Align::Right),
         ("sent", Align::Right),
-        ("packets", Align::Right),
-        ("lost", Align::Right),
     ];
     let row = |link: &LinkDocument| {
         vec![
             link.from.clone(),
             link.to.clone(),
             if link.up { "up" } else { "down" }.to_owned(),
-            link.rtt_seconds.map_or_else(String::new, |rtt| milliseconds(rtt * 1e3)),
+            if link.in_plan { "yes" } else { "no" }.to_owned(),
+            optional(link.rtt_seconds, |rtt| milliseconds(rtt * 1e3)),
+            optional(link.rtt_min_seconds, |rtt| milliseconds(rtt * 1e3)),
+            optional(link.goodput_bytes_per_second, |rate| format!("{}/s", bytes(rate as u64))),
+            optional(link.loss_ratio, percent),
             link.activations.to_string(),
             bytes(link.sent_bytes),
-            link.packets_sent.to_string(),
-            link.packets_lost.to_string(),
         ]
     };
     table::lines(&columns, found.links.iter().map(row))

@@ -7,13 +7,17 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::admin::Orchestrator;
+use super::plan;
+use super::workers::condition;
+use crate::admin::views::{
+    AccuracyDocument, LinkDocument, LoadDocument, PredictedDocument, StateDocument, WorkerDocument,
+};
 use crate::client::{AdminClient, AdminError};
+use crate::supervisor::{AnswerRates, ReplanningState};
 use crate::terminal::moment::utc;
 use crate::terminal::say;
-use crate::terminal::table::{self, Align, bytes, milliseconds, percent};
+use crate::terminal::table::{self, Align, bytes, milliseconds, optional, percent};
 
 /// The terminal's other screen without a cursor, and back (xterm's control sequences, which all terminals know).
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
@@ -46,100 +50,6 @@ pub(super) struct Args {
     once: bool,
 }
 
-/// `GET /api/v1/state`, as far as it is drawn. What a release does not tell stays empty.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct State {
-    unix_ms: u64,
-    admission: String,
-    replanning: String,
-    blocked: Option<String>,
-    plan: Option<Plan>,
-    workers: Vec<Worker>,
-    links: Vec<Link>,
-    load: Load,
-    answers: Option<Answers>,
-    accuracy: Option<Accuracy>,
-    predicted: Option<Predicted>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Plan {
-    term: u64,
-    epoch: u64,
-    network: String,
-    active_off: String,
-    stages: Vec<Stage>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Stage {
-    worker: String,
-    first: String,
-    last: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Worker {
-    name: String,
-    state: String,
-    left_out: Option<String>,
-    cordoned: bool,
-    draining: bool,
-    queue_length: u32,
-    resident_bytes: u64,
-    memory_limit_bytes: Option<u64>,
-    utilisation_ratio: Option<f64>,
-    power_watts: Option<f64>,
-    battery_ratio: Option<f64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Link {
-    from: String,
-    to: String,
-    up: bool,
-    in_plan: bool,
-    rtt_seconds: Option<f64>,
-    goodput_bytes_per_second: Option<f64>,
-    loss_ratio: Option<f64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Load {
-    offered_per_second: f64,
-    in_flight: u64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Answers {
-    per_second: f64,
-    latency_p50_seconds: Option<f64>,
-    latency_p99_seconds: Option<f64>,
-    failed_per_second: f64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Accuracy {
-    full: f64,
-    expected: Option<f64>,
-    degraded: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Predicted {
-    latency_seconds: f64,
-    energy_joules: f64,
-}
-
 /// Draws until interrupted.
 ///
 /// # Errors
@@ -163,7 +73,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(client: &AdminClient) -> Result<State, AdminError> {
+async fn ask(client: &AdminClient) -> Result<StateDocument, AdminError> {
     client.get("/api/v1/state").await
 }
 
@@ -204,11 +114,11 @@ fn draw(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-fn lines(state: &State) -> Vec<String> {
+fn lines(state: &StateDocument) -> Vec<String> {
     let mut lines = head(state);
     lines.push(String::new());
     lines.extend(workers(state));
-    let links: Vec<&Link> = state.links.iter().filter(|link| link.in_plan).collect();
+    let links: Vec<&LinkDocument> = state.links.iter().filter(|link| link.in_plan).collect();
     if !links.is_empty() {
         lines.push(String::new());
         lines.extend(links_of(&links));
@@ -216,40 +126,37 @@ fn lines(state: &State) -> Vec<String> {
     lines
 }
 
-fn head(state: &State) -> Vec<String> {
+fn head(state: &StateDocument) -> Vec<String> {
     let ms = |seconds: f64| milliseconds(seconds * 1e3);
     let mut lines = vec![format!(
         "weir  {}  requests {}, re-planning {}",
         utc(state.unix_ms),
         state.admission.replace('_', " "),
-        state.replanning
+        match state.replanning {
+            ReplanningState::Running => "running",
+            ReplanningState::Paused => "paused",
+            ReplanningState::Off => "off",
+        }
     )];
     match &state.plan {
-        Some(plan) => {
-            let off = if plan.active_off.is_empty() { "nothing" } else { &plan.active_off };
-            lines.push(format!(
-                "plan     {}.{} of {}, switched off: {off}",
-                plan.term, plan.epoch, plan.network
-            ));
-        }
+        Some(plan) => lines.push(format!("plan     {}", plan::title(plan))),
         None => lines.push("plan     none".to_owned()),
     }
     lines.extend(state.blocked.as_ref().map(|why| format!("blocked  {why}")));
-    let Load { offered_per_second, in_flight } = state.load;
+    let LoadDocument { offered_per_second, in_flight, .. } = state.load;
     lines.push(format!("load     {offered_per_second:.1} requests/s offered, {in_flight} in flight"));
-    if let Some(Answers { per_second, latency_p50_seconds, latency_p99_seconds, failed_per_second }) =
+    if let Some(AnswerRates { per_second, latency_p50_seconds, latency_p99_seconds, failed_per_second }) =
         &state.answers
     {
-        let latency = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), ms);
-        let (p50, p99) = (latency(*latency_p50_seconds), latency(*latency_p99_seconds));
+        let (p50, p99) = (ms(*latency_p50_seconds), ms(*latency_p99_seconds));
         lines.push(format!(
             "answers  {per_second:.1}/s, p50 {p50} ms, p99 {p99} ms, failed {failed_per_second:.1}/s"
         ));
     }
-    if let Some(Predicted { latency_seconds, energy_joules }) = &state.predicted {
+    if let Some(PredictedDocument { latency_seconds, energy_joules, .. }) = &state.predicted {
         lines.push(format!("model    {} ms, {energy_joules:.3} J for each request", ms(*latency_seconds)));
     }
-    if let Some(Accuracy { full, expected, degraded }) = &state.accuracy {
+    if let Some(AccuracyDocument { full, expected, degraded, .. }) = &state.accuracy {
         let expected = expected.map_or_else(|| "unknown".to_owned(), percent);
         let note = if *degraded { ", degraded" } else { "" };
         lines.push(format!("accuracy {expected} of {}{note}", percent(*full)));
@@ -257,7 +164,7 @@ fn head(state: &State) -> Vec<String> {
     lines
 }
 
-fn workers(state: &State) -> Vec<String> {
+fn workers(state: &StateDocument) -> Vec<String> {
     let columns = [
         ("worker", Align::Left),
         ("state", Align::Left),
@@ -269,7 +176,7 @@ fn workers(state: &State) -> Vec<String> {
         ("layers", Align::Left),
     ];
     let stages = state.plan.as_ref().map(|plan| plan.stages.as_slice()).unwrap_or_default();
-    let row = |worker: &Worker| {
+    let row = |worker: &WorkerDocument| {
         let layers = stages.iter().filter(|stage| stage.worker == worker.name);
         let layers: Vec<_> = layers.map(|stage| format!("{} .. {}", stage.first, stage.last)).collect();
         let limit =
@@ -288,17 +195,7 @@ fn workers(state: &State) -> Vec<String> {
     table::lines(&columns, state.workers.iter().map(row))
 }
 
-fn condition(worker: &Worker) -> String {
-    let note = match worker {
-        Worker { draining: true, .. } => ", draining",
-        Worker { cordoned: true, .. } => ", cordoned",
-        Worker { left_out: Some(_), .. } => ", left out",
-        _ => "",
-    };
-    worker.state.clone() + note
-}
-
-fn links_of(links: &[&Link]) -> Vec<String> {
+fn links_of(links: &[&LinkDocument]) -> Vec<String> {
     let columns = [
         ("link", Align::Left),
         ("state", Align::Left),
@@ -306,7 +203,7 @@ fn links_of(links: &[&Link]) -> Vec<String> {
         ("goodput", Align::Right),
         ("loss", Align::Right),
     ];
-    let row = |link: &&Link| {
+    let row = |link: &&LinkDocument| {
         vec![
             format!("{} -> {}", link.from, link.to),
             if link.up { "up" } else { "down" }.to_owned(),
@@ -316,8 +213,4 @@ fn links_of(links: &[&Link]) -> Vec<String> {
         ]
     };
     table::lines(&columns, links.iter().map(row))
-}
-
-fn optional(value: Option<f64>, text: impl Fn(f64) -> String) -> String {
-    value.map_or_else(|| "-".to_owned(), text)
 }

@@ -7,7 +7,7 @@ use weir_shared::ids::{PeerName, Role};
 
 use super::admin::AdminArgs;
 use crate::admin::views::{WorkerDocument, WorkersDocument};
-use crate::terminal::table::{self, Align, bytes, milliseconds};
+use crate::terminal::table::{self, Align, bytes, milliseconds, optional, percent};
 
 /// Arguments of `workers`.
 #[derive(Debug, clap::Args)]
@@ -106,11 +106,14 @@ pub(super) fn lines(found: &WorkersDocument) -> Vec<String> {
         ("stage", Align::Right),
         ("address", Align::Left),
         ("threads", Align::Right),
+        ("busy", Align::Right),
         ("runs", Align::Right),
         ("ms each", Align::Right),
         ("waiting", Align::Right),
         ("weights", Align::Right),
         ("memory", Align::Right),
+        ("power", Align::Right),
+        ("battery", Align::Right),
         ("heard s ago", Align::Right),
         ("release", Align::Left),
     ];
@@ -118,18 +121,32 @@ pub(super) fn lines(found: &WorkersDocument) -> Vec<String> {
         let each = 1e3 * worker.compute_seconds / worker.executions.max(1) as f64;
         vec![
             worker.name.clone(),
-            worker.state.clone(),
+            condition(worker),
             worker.stage.map_or_else(|| "-".to_owned(), |stage| stage.to_string()),
             worker.address.to_string(),
             worker.threads.to_string(),
+            optional(worker.utilisation_ratio, percent),
             worker.executions.to_string(),
             milliseconds(each),
             worker.queue_length.to_string(),
             bytes(worker.weight_bytes),
             bytes(worker.resident_bytes),
-            worker.report_age_seconds.map_or_else(|| "-".to_owned(), |age| format!("{age:.1}")),
+            optional(worker.power_watts, |watts| format!("{watts:.1} W")),
+            optional(worker.battery_ratio, percent),
+            optional(worker.report_age_seconds, |age| format!("{age:.1}")),
             worker.release.clone(),
         ]
     };
     table::lines(&columns, found.workers.iter().map(row))
+}
+
+/// Connected or lost, and what keeps plans from it.
+pub(super) fn condition(worker: &WorkerDocument) -> String {
+    let note = match worker {
+        WorkerDocument { draining: true, .. } => ", draining",
+        WorkerDocument { cordoned: true, .. } => ", cordoned",
+        WorkerDocument { left_out: Some(_), .. } => ", left out",
+        _ => "",
+    };
+    worker.state.clone() + note
 }

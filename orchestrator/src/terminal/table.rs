@@ -55,6 +55,11 @@ pub fn milliseconds(milliseconds: f64) -> String {
     }
 }
 
+/// What is known, and a dash for what is not.
+pub fn optional(value: Option<f64>, text: impl Fn(f64) -> String) -> String {
+    value.map_or_else(|| "-".to_owned(), text)
+}
+
 /// A share of 1 in percent: `91.2 %`.
 pub fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
