@@ -14,7 +14,7 @@ export RUST_TEST_THREADS
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test test-otlp test-dashboards test-helm test-planner-wide bench-planner bench-adaptive bench-gateway check clean train-smoke models
+.PHONY: help setup build demo test test-otlp test-dashboards test-helm test-page test-planner-wide bench-planner bench-adaptive bench-gateway check clean train-smoke models
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ bench-gateway: build ## the gateway under Triton's perf_analyzer, beside a bare 
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); \
 	WEIR_TEST_PYTHON=$$python WEIR_TEST_PROMETHEUS=$$prometheus cargo test --workspace --release $(TEST_ARGS)
-	test -n "$(TEST_ARGS)" || $(MAKE) --no-print-directory test-otlp test-dashboards test-helm
+	test -n "$(TEST_ARGS)" || $(MAKE) --no-print-directory test-dashboards test-helm test-page test-otlp
 
 OTLP := --features weir-orchestrator/otlp,weir-worker/otlp
 
@@ -52,6 +52,9 @@ test-dashboards: build ## dashboards and rules against Prometheus and a small cl
 
 test-helm: build ## the Helm chart, the images and their programs (a part of make test)
 	bin=$$(scripts/setup-helm.sh); cd helm/tests; ls -r test_*.py | xargs -n 1 -P 2 "$$bin/python" -m unittest
+
+test-page: build ## the live page in a headless Chromium, on a running demonstration (a part of make test)
+	browser=$$(scripts/setup-browser.sh); cd orchestrator/tests/page; WEIR_TEST_BROWSER=$$browser "$$browser/python" -m unittest
 
 train-smoke: setup ## train for a minute, kill and resume, reach an accuracy (a part of make test)
 	cargo test --release -p weir-worker --test train_smoke -- --nocapture

@@ -95,7 +95,14 @@ function workerCard(card, worker, state, colour) {
   if (worker.battery_ratio !== null && worker.battery_ratio !== undefined) {
     rows.push(["Battery", format.percent(worker.battery_ratio), worker.battery_ratio]);
   }
+  if (!works) rows.push(["Best link to it", bestLink(state, worker.name), null]);
   rowsOf(card, lost ? [] : rows);
+}
+
+/** Goodput of the best link to a worker that stands by: often the reason why it does. */
+function bestLink(state, name) {
+  const goodputs = state.links.filter(({ to, up }) => to === name && up).map((link) => link.goodput_bytes_per_second ?? 0);
+  return format.rate(Math.max(...goodputs) || null);
 }
 
 function place({ state, gateway, onWay }) {
@@ -104,15 +111,15 @@ function place({ state, gateway, onWay }) {
   const order = ["gateway", ...onWay];
   const all = [...cards.children];
   const skipping = (state.plan?.routes ?? []).filter(({ from, to }) => skips(order, gateway, from, to));
-  const above = skipping.length ? ABOVE : 0;
   const columns = grid(width, all.length);
+  const above = skipping.length && columns.columns > 1 ? ABOVE : 0;
   cards.style.setProperty("--card", `${columns.card}px`);
   all.forEach((card) => card.style.removeProperty("block-size"));
   const heights = all.map((card) => card.offsetHeight);
-  const ofWay = boxes(columns, heights.slice(0, order.length), above);
+  const ofWay = boxes(columns, heights.slice(0, order.length), { above });
   const bottom = Math.max(...ofWay.map((box) => box.y + box.h));
   const below = onWay.length ? BELOW : 28;
-  const resting = boxes(columns, heights.slice(order.length)).map((box) => ({ ...box, y: box.y + bottom + below }));
+  const resting = boxes(columns, heights.slice(order.length), { rowGap: 12, turns: false }).map((box) => ({ ...box, y: box.y + bottom + below }));
   const placed = [...ofWay, ...resting];
   all.forEach((card, index) => {
     card.style.transform = `translate(${placed[index].x}px, ${placed[index].y}px)`;

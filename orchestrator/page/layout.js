@@ -18,19 +18,22 @@ export function grid(width, count) {
   return { columns, card, gap: (width - 2 * GUTTER - columns * card) / (columns - 1) };
 }
 
-/** Boxes of cards on a grid; their heights are known, and those of a row become equal. `above` is room for lines that skip a card. */
-export function boxes({ columns, card, gap }, heights, above = 0) {
+/**
+ * Boxes of cards on a grid; their heights are known, and those of a row become equal. `above` is room for lines that skip a
+ * card; rows change direction where `turns` says so.
+ */
+export function boxes({ columns, card, gap }, heights, { above = 0, rowGap = ROW_GAP, turns = true } = {}) {
   const placed = [];
   let top = above;
   for (let start = 0; start < heights.length; start += columns) {
     const row = heights.slice(start, start + columns);
     const height = Math.max(...row);
-    const backwards = (start / columns) % 2 === 1;
+    const backwards = turns && (start / columns) % 2 === 1;
     row.forEach((_, index) => {
       const column = backwards ? columns - 1 - index : index;
       placed.push({ x: GUTTER + column * (card + gap), y: top, w: card, h: height, row: start / columns });
     });
-    top += height + ROW_GAP + (above && columns > 1 ? above : 0);
+    top += height + rowGap + (columns > 1 ? above : 0);
   }
   return placed;
 }

@@ -39,7 +39,8 @@ export function parser(emit) {
  * `on.lost(problem)` when it is gone. `restart()` tries at once, as after a new token.
  */
 export function follow(path, on) {
-  let last = null;
+  // An id from before everything: what is kept is told from its beginning.
+  let last = "0-0";
   let failures = 0;
   let timer = null;
   let current = new AbortController();
@@ -54,7 +55,7 @@ export function follow(path, on) {
     };
     try {
       listen();
-      const headers = { Accept: "text/event-stream", ...(last ? { "Last-Event-ID": last } : {}) };
+      const headers = { Accept: "text/event-stream", "Last-Event-ID": last };
       const response = await ask(path, { headers, signal });
       on.open();
       const take = parser((event) => {

@@ -2,6 +2,7 @@
 
 import { byId, each, h, say } from "./dom.js";
 import * as format from "./format.js";
+import { fallen } from "./history.js";
 import { range, stageOf } from "./plan.js";
 
 const home = byId("tables");
@@ -26,7 +27,10 @@ function table(caption, columns) {
 
 function rows(body, items, keyOf, cells) {
   each(body, items, keyOf, () => h("tr"), (row, item) => {
-    each(row, cells(item).map((text, index) => [index, text]), ([index]) => index, ([index]) => (index ? h("td") : h("th", { scope: "row" })), (cell, [, text]) => say(cell, text));
+    each(row, cells(item).map((text, index) => [index, text]), ([index]) => index, ([index]) => (index ? h("td") : h("th", { scope: "row" })), (cell, [, text]) => {
+      say(cell, text);
+      cell.classList.toggle("fallen", text.endsWith("↓"));
+    });
   });
 }
 
@@ -43,6 +47,6 @@ export function draw(state) {
   });
   rows(links.body, state.links, (link) => `${link.from} ${link.to}`, (link) => [
     link.from, link.to, link.in_plan ? "yes" : "no", link.up ? "up" : "down", format.seconds(link.rtt_seconds), format.seconds(link.rtt_min_seconds),
-    format.rate(link.goodput_bytes_per_second), format.percent(link.loss_ratio), format.seconds(link.estimate_age_seconds),
+    `${format.rate(link.goodput_bytes_per_second)}${fallen(`${link.from} ${link.to}`) ? " ↓" : ""}`, format.percent(link.loss_ratio), format.seconds(link.estimate_age_seconds),
   ]);
 }

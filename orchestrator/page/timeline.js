@@ -1,6 +1,6 @@
 // The re-plans, newest first, each with its reason; between them what else happened.
 
-import { byId, each, h, say } from "./dom.js";
+import { byId, each, h } from "./dom.js";
 import { get } from "./api.js";
 import * as format from "./format.js";
 import { sentence, short } from "./plan.js";
@@ -10,6 +10,7 @@ const KINDS = {
   shed: "Connections shed", restore: "Connections restored", bypass: "Bypass", rollback: "Rolled back", policy: "Policy changed",
 };
 const KEPT = 200;
+const SPOKEN = 5;
 
 const list = byId("timeline");
 const older = byId("older-button");
@@ -25,7 +26,9 @@ export function plan(record) {
   const known = records.get(record.number)?.state === record.state;
   records.set(record.number, record);
   if (!known && record.state === "committed") {
-    say(byId("spoken"), `${short(record.plan)}. ${title(record)}: ${record.decision.because}.`);
+    const spoken = byId("spoken");
+    spoken.append(h("p", {}, `${short(record.plan)}. ${title(record)}: ${record.decision.because}.`));
+    while (spoken.children.length > SPOKEN) spoken.firstChild.remove();
   }
   show();
 }

@@ -16,7 +16,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 
 use super::problem::refuse_method;
-use super::state::etag;
+use super::conditional::etag;
 use files::{FILES, File};
 
 /// What a browser lets the page do: nothing that is not named here.
