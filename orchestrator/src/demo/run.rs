@@ -229,7 +229,12 @@ async fn steps(config: &Config, running: &mut Running) -> Result<Findings, DemoE
     let took = spec.wait_until_ready(&admin, &mut running.processes).await?;
     step(
         "cluster",
-        &format!("orchestrator and {} workers, ready after {:.1} s", workers.len(), took.as_secs_f64()),
+        &format!(
+            "orchestrator and {} workers, ready after {:.1} s; look at it: http://{}/",
+            workers.len(),
+            took.as_secs_f64(),
+            wiring.admin
+        ),
     );
 
     let client = InferClient::new(&wiring.http.to_string(), arch.name(), oracle.shape(), REQUEST_LIMIT)?;

@@ -276,7 +276,10 @@ impl OneRun<'_> {
         let admin = AdminClient::new(&format!("http://{}", wiring.admin))?;
         spec.start(wiring, &mut running.processes)?;
         let took = spec.wait_until_ready(&admin, &mut running.processes).await?;
-        step("cluster", &format!("ready after {:.1} s", took.as_secs_f64()));
+        step(
+            "cluster",
+            &format!("ready after {:.1} s; look at it: http://{}/", took.as_secs_f64(), wiring.admin),
+        );
         let limit = scenario.load.deadline + Duration::from_secs(5);
         let oracle = &prepared.oracle;
         let client = InferClient::new(&wiring.http.to_string(), scenario.arch.name(), oracle.shape(), limit)?;
