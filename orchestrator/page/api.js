@@ -7,10 +7,10 @@ const base = new URL("api/v1/", document.baseURI);
 
 /** Why an answer is none: the HTTP status, and the server's own words (RFC 9457) as the message. */
 export class Problem extends Error {
-  constructor(status, title, detail) {
-    super(detail || title);
-    this.status = status;
-  }
+    constructor(status, title, detail) {
+        super(detail || title);
+        this.status = status;
+    }
 }
 
 export const token = () => sessionStorage.getItem(TOKEN);
@@ -18,18 +18,18 @@ export const setToken = (text) => (text ? sessionStorage.setItem(TOKEN, text) : 
 
 /** The response, or a thrown `Problem`. */
 export async function ask(path, { headers = {}, ...options } = {}) {
-  const authorization = token() ? { Authorization: `Bearer ${token()}` } : {};
-  const response = await fetch(new URL(path, base), {
-    cache: "no-store",
-    credentials: "same-origin",
-    ...options,
-    headers: { ...headers, ...authorization },
-  });
-  if (response.ok) return response;
-  const problem = await response.json().catch(() => ({}));
-  const failed = new Problem(response.status, problem.title ?? `HTTP ${response.status}`, problem.detail);
-  if (failed.status === 401) dispatchEvent(new CustomEvent("weir-token-needed"));
-  throw failed;
+    const authorization = token() ? { Authorization: `Bearer ${token()}` } : {};
+    const response = await fetch(new URL(path, base), {
+        cache: "no-store",
+        credentials: "same-origin",
+        ...options,
+        headers: { ...headers, ...authorization },
+    });
+    if (response.ok) return response;
+    const problem = await response.json().catch(() => ({}));
+    const failed = new Problem(response.status, problem.title ?? `HTTP ${response.status}`, problem.detail);
+    if (failed.status === 401) dispatchEvent(new CustomEvent("weir-token-needed"));
+    throw failed;
 }
 
 export const get = async (path) => (await ask(path)).json();

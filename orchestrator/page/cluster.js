@@ -1,4 +1,4 @@
-// The cluster as a picture: a card for each worker, the lines that a request takes between them, and their figures.
+// The cluster as a picture: where the cards stand, and the lines that a request takes between them, with their figures.
 //
 // Cards are ordinary elements in the order of the request's way, so that a screen reader and the keyboard meet them in
 // that order; only the lines are SVG. Everything is placed anew whenever the width or the plan changes.
@@ -6,9 +6,9 @@
 import { byId, each, h, say, svg } from "./dom.js";
 import * as format from "./format.js";
 import { boxes, bypass, grid, neighbours, rounded, wayBack } from "./layout.js";
-import { chain, gatewayName, range, stageOf } from "./plan.js";
+import { chain, gatewayName } from "./plan.js";
 import { setPath } from "./flow.js";
-import { menu } from "./actions.js";
+import { gatewayCard, make, workerCard } from "./cards.js";
 import { fallen } from "./history.js";
 
 // Room for lines that skip a card, and for the way back beneath all.
@@ -17,7 +17,10 @@ const BELOW = 78;
 const picture = byId("picture");
 const lines = svg("svg", { class: "lines", "aria-hidden": "true" });
 const labels = h("ul", { class: "labels", "aria-label": "Links of the plan" });
-const cards = h("ol", { class: "cards", "aria-label": "The gateway and the workers, in the order in which a request meets them" });
+const cards = h("ol", {
+    class: "cards",
+    "aria-label": "The gateway and the workers, in the order in which a request meets them",
+});
 picture.append(lines, cards, labels);
 
 let shown = null;
@@ -25,172 +28,143 @@ new ResizeObserver(() => shown && place(shown)).observe(picture);
 
 /** Draws a state. */
 export function draw(state, colour) {
-  const gateway = gatewayName(state);
-  const onWay = chain(state.plan);
-  const byName = new Map(state.workers.map((worker) => [worker.name, worker]));
-  const waiting = state.workers.filter((worker) => !onWay.includes(worker.name));
-  const way = [{ gateway, state }, ...onWay.map((name) => byName.get(name)).filter(Boolean), ...waiting];
-  each(cards, way, (one) => (one.gateway ? "gateway" : one.name), make, (card, one) => {
-    if (one.gateway) gatewayCard(card, one);
-    else workerCard(card, one, state, colour);
-  });
-  shown = { state, gateway, onWay: onWay.filter((name) => byName.has(name)) };
-  place(shown);
-}
-
-function make(one) {
-  const title = h("h3", {}, h("span", { class: "swatch", "aria-hidden": "true" }), h("span", { class: "name" }));
-  const rows = h("dl", { class: "rows" });
-  const card = h("li", { class: one.gateway ? "card gateway" : "card" }, title, h("p", { class: "range" }), rows);
-  if (!one.gateway) card.append(menu(one.name));
-  return card;
-}
-
-/** Rows of label and value, with a bar where the value is a share of something. */
-function rowsOf(card, rows) {
-  const row = () => h("div", {}, h("dt"), h("dd"), h("span", { class: "bar", "aria-hidden": "true" }, h("i")));
-  each(card.querySelector(".rows"), rows, ([label]) => label, row, (element, [label, value, ratio]) => {
-    say(element.querySelector("dt"), label);
-    say(element.querySelector("dd"), value);
-    const bar = element.querySelector(".bar");
-    bar.classList.toggle("none", ratio === null || ratio === undefined);
-    bar.firstChild.style.inlineSize = `${Math.min(100, 100 * (ratio ?? 0))}%`;
-    bar.classList.toggle("high", label !== "Battery" && ratio > 0.9);
-    bar.classList.toggle("low", label === "Battery" && ratio < 0.2);
-  });
-}
-
-function gatewayCard(card, { gateway, state }) {
-  say(card.querySelector(".name"), gateway);
-  say(card.querySelector(".range"), "gateway");
-  rowsOf(card, [
-    ["Offered", format.perSecond(state.load?.offered_per_second)],
-    ["Answered", format.perSecond(state.answers?.per_second)],
-    ["In flight", String(state.load?.in_flight ?? format.NONE)],
-  ]);
-}
-
-function workerCard(card, worker, state, colour) {
-  const stage = stageOf(state.plan, worker.name);
-  say(card.querySelector(".name"), worker.name);
-  card.querySelector(".swatch").setAttribute("class", `swatch ${colour(worker.name)}`);
-  const lost = worker.state !== "connected";
-  const works = stage && !stage.bypassed;
-  card.classList.toggle("lost", lost);
-  card.classList.toggle("idle", !works);
-  const doing = works ? range(stage) : stage ? "bypassed" : "standing by";
-  const why = lost ? "lost" : worker.left_out ? `left out: ${worker.left_out}` : doing;
-  const text = [why, worker.draining ? "leaving" : worker.cordoned && "cordoned"].filter(Boolean).join(" · ");
-  say(card.querySelector(".range"), text);
-  card.querySelector(".range").title = text;
-  card.querySelector(".menu").dataset.cordoned = String(Boolean(worker.cordoned));
-  const waits = worker.queue_length ? `, ${worker.queue_length} wait` : "";
-  const limit = worker.memory_limit_bytes;
-  const stated = worker.energy_source === "model" ? ", estimated" : "";
-  const rows = [
-    ["Load", format.percent(worker.utilisation_ratio) + waits, worker.utilisation_ratio],
-    ["Memory", format.bytes(worker.resident_bytes), limit ? worker.resident_bytes / limit : null],
-    [`Power${stated}`, format.watts(worker.power_watts), null],
-  ];
-  if (worker.battery_ratio !== null && worker.battery_ratio !== undefined) {
-    rows.push(["Battery", format.percent(worker.battery_ratio), worker.battery_ratio]);
-  }
-  if (!works) rows.push(["Best link to it", bestLink(state, worker.name), null]);
-  rowsOf(card, lost ? [] : rows);
-}
-
-/** Goodput of the best link to a worker that stands by: often the reason why it does. */
-function bestLink(state, name) {
-  const goodputs = state.links.filter(({ to, up }) => to === name && up).map((link) => link.goodput_bytes_per_second ?? 0);
-  return format.rate(Math.max(...goodputs) || null);
+    const gateway = gatewayName(state);
+    const onWay = chain(state.plan);
+    const byName = new Map(state.workers.map((worker) => [worker.name, worker]));
+    const waiting = state.workers.filter((worker) => !onWay.includes(worker.name));
+    const way = [{ gateway, state }, ...onWay.map((name) => byName.get(name)).filter(Boolean), ...waiting];
+    each(
+        cards,
+        way,
+        (one) => (one.gateway ? "gateway" : one.name),
+        make,
+        (card, one) => {
+            if (one.gateway) gatewayCard(card, one);
+            else workerCard(card, one, state, colour);
+        },
+    );
+    shown = { state, gateway, onWay: onWay.filter((name) => byName.has(name)) };
+    place(shown);
 }
 
 function place({ state, gateway, onWay }) {
-  const width = picture.clientWidth;
-  if (!width || picture.hidden) return;
-  const order = ["gateway", ...onWay];
-  const all = [...cards.children];
-  const skipping = (state.plan?.routes ?? []).filter(({ from, to }) => skips(order, gateway, from, to));
-  const columns = grid(width, all.length);
-  const above = skipping.length && columns.columns > 1 ? ABOVE : 0;
-  cards.style.setProperty("--card", `${columns.card}px`);
-  all.forEach((card) => card.style.removeProperty("block-size"));
-  const heights = all.map((card) => card.offsetHeight);
-  const ofWay = boxes(columns, heights.slice(0, order.length), { above });
-  const bottom = Math.max(...ofWay.map((box) => box.y + box.h));
-  const below = onWay.length ? BELOW : 28;
-  const resting = boxes(columns, heights.slice(order.length), { rowGap: 12, turns: false }).map((box) => ({ ...box, y: box.y + bottom + below }));
-  const placed = [...ofWay, ...resting];
-  all.forEach((card, index) => {
-    card.style.transform = `translate(${placed[index].x}px, ${placed[index].y}px)`;
-    card.style.blockSize = `${placed[index].h}px`;
-  });
-  const height = resting.length ? Math.max(...resting.map((box) => box.y + box.h)) : bottom + (onWay.length ? BELOW - 16 : 0);
-  picture.style.blockSize = `${height}px`;
-  lines.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  link(state, gateway, order, ofWay, skipping, { width, above });
+    const width = picture.clientWidth;
+    if (!width || picture.hidden) return;
+    const order = ["gateway", ...onWay];
+    const all = [...cards.children];
+    const skipping = (state.plan?.routes ?? []).filter(({ from, to }) => skips(order, gateway, from, to));
+    const columns = grid(width, all.length);
+    const above = skipping.length && columns.columns > 1 ? ABOVE : 0;
+    cards.style.setProperty("--card", `${columns.card}px`);
+    all.forEach((card) => card.style.removeProperty("block-size"));
+    const heights = all.map((card) => card.offsetHeight);
+    const ofWay = boxes(columns, heights.slice(0, order.length), { above });
+    const bottom = Math.max(...ofWay.map((box) => box.y + box.h));
+    const below = onWay.length ? BELOW : 28;
+    const resting = boxes(columns, heights.slice(order.length), { rowGap: 12, turns: false }).map((box) => ({
+        ...box,
+        y: box.y + bottom + below,
+    }));
+    const placed = [...ofWay, ...resting];
+    all.forEach((card, index) => {
+        card.style.transform = `translate(${placed[index].x}px, ${placed[index].y}px)`;
+        card.style.blockSize = `${placed[index].h}px`;
+    });
+    const height = resting.length
+        ? Math.max(...resting.map((box) => box.y + box.h))
+        : bottom + (onWay.length ? BELOW - 16 : 0);
+    picture.style.blockSize = `${height}px`;
+    lines.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    link(state, gateway, order, ofWay, skipping, { width, above });
 }
 
 /** Whether a route leads past a worker of the way, as a shortcut's tensor may. */
 function skips(order, gateway, from, to) {
-  const at = (name) => order.indexOf(name === gateway ? "gateway" : name);
-  return at(from) > 0 && at(to) > 0 && at(to) - at(from) > 1;
+    const at = (name) => order.indexOf(name === gateway ? "gateway" : name);
+    return at(from) > 0 && at(to) > 0 && at(to) - at(from) > 1;
 }
 
 function link(state, gateway, order, placed, skipping, { width, above }) {
-  if (order.length < 2) {
-    each(lines, [], String, String);
-    each(labels, [], String, String);
-    return setPath(null);
-  }
-  const named = (key) => (key === "gateway" ? gateway : key);
-  const steps = order.map((key, index) => {
-    const last = index === order.length - 1;
-    const line = last ? wayBack(placed[index], placed[0]) : neighbours(placed[index], placed[index + 1]);
-    return { from: named(key), to: named(last ? "gateway" : order[index + 1]), ...line };
-  });
-  const past = skipping.map(({ from, to }) => ({
-    from, to, ...bypass(placed[order.indexOf(from)], placed[order.indexOf(to)], width, above),
-  }));
-  const all = [...steps, ...past].map((line) => ({ ...line, ...figures(state, line) }));
-  each(lines, all, ({ from, to }) => `${from} ${to}`, () => svg("g", {}, svg("path", { class: "link" }), svg("path", { class: "tip" })), (group, line) => {
-    group.setAttribute("class", line.state);
-    group.firstChild.setAttribute("d", rounded(line.corners));
-    group.lastChild.setAttribute("d", tip(line.corners));
-  });
-  each(labels, all, ({ from, to }) => `${from} ${to}`, label, (element, line) => {
-    say(element.firstChild, `${line.from} to ${line.to}: `);
-    each(element.lastChild, line.words, ([key]) => key, () => h("span"), (span, [key, text]) => {
-      span.className = `figure ${key}`;
-      say(span, text);
+    if (order.length < 2) {
+        each(lines, [], String, String);
+        each(labels, [], String, String);
+        return setPath(null);
+    }
+    const named = (key) => (key === "gateway" ? gateway : key);
+    const steps = order.map((key, index) => {
+        const last = index === order.length - 1;
+        const line = last ? wayBack(placed[index], placed[0]) : neighbours(placed[index], placed[index + 1]);
+        return { from: named(key), to: named(last ? "gateway" : order[index + 1]), ...line };
     });
-    element.className = `label ${line.label?.side ?? "unseen"} ${line.state}`;
-    if (line.label) element.style.transform = `translate(${line.label.x}px, ${line.label.y}px)`;
-  });
-  setPath(rounded(steps.flatMap((step) => step.corners), 8));
+    const past = skipping.map(({ from, to }) => ({
+        from,
+        to,
+        ...bypass(placed[order.indexOf(from)], placed[order.indexOf(to)], width, above),
+    }));
+    const all = [...steps, ...past].map((line) => ({ ...line, ...figures(state, line) }));
+    each(
+        lines,
+        all,
+        ({ from, to }) => `${from} ${to}`,
+        () => svg("g", {}, svg("path", { class: "link" }), svg("path", { class: "tip" })),
+        (group, line) => {
+            group.setAttribute("class", line.state);
+            group.firstChild.setAttribute("d", rounded(line.corners));
+            group.lastChild.setAttribute("d", tip(line.corners));
+        },
+    );
+    each(
+        labels,
+        all,
+        ({ from, to }) => `${from} ${to}`,
+        label,
+        (element, line) => {
+            say(element.firstChild, `${line.from} to ${line.to}: `);
+            each(
+                element.lastChild,
+                line.words,
+                ([key]) => key,
+                () => h("span"),
+                (span, [key, text]) => {
+                    span.className = `figure ${key}`;
+                    say(span, text);
+                },
+            );
+            element.className = `label ${line.label?.side ?? "unseen"} ${line.state}`;
+            if (line.label) element.style.transform = `translate(${line.label.x}px, ${line.label.y}px)`;
+        },
+    );
+    setPath(
+        rounded(
+            steps.flatMap((step) => step.corners),
+            8,
+        ),
+    );
 }
 
 const label = () => h("li", { class: "label" }, h("span", { class: "unseen" }), h("span", { class: "words" }));
 
 /** What a link's label says, and how the link is. */
 function figures(state, { from, to }) {
-  const measured = state.links.find((link) => link.from === from && link.to === to);
-  const encoding = state.plan?.routes.find((route) => route.from === from && route.to === to)?.encoding;
-  const down = measured && !measured.up;
-  const slow = fallen(`${from} ${to}`);
-  const words = down ? [["down", "down"]] : [
-    ["rtt", `RTT ${format.seconds(measured?.rtt_seconds)}`],
-    ["goodput", `${format.rate(measured?.goodput_bytes_per_second)}${slow ? " ↓" : ""}`],
-    ["loss", `loss ${format.percent(measured?.loss_ratio)}`],
-  ];
-  if (encoding) words.push(["encoding", encoding]);
-  return { words, state: down ? "down" : slow ? "fallen" : "well" };
+    const measured = state.links.find((link) => link.from === from && link.to === to);
+    const encoding = state.plan?.routes.find((route) => route.from === from && route.to === to)?.encoding;
+    const down = measured && !measured.up;
+    const slow = fallen(`${from} ${to}`);
+    const words = down
+        ? [["down", "down"]]
+        : [
+              ["rtt", `RTT ${format.seconds(measured?.rtt_seconds)}`],
+              ["goodput", `${format.rate(measured?.goodput_bytes_per_second)}${slow ? " ↓" : ""}`],
+              ["loss", `loss ${format.percent(measured?.loss_ratio)}`],
+          ];
+    if (encoding) words.push(["encoding", encoding]);
+    return { words, state: down ? "down" : slow ? "fallen" : "well" };
 }
 
 /** The arrow's head at the end of a line. */
 function tip(corners) {
-  const [[fx, fy], [x, y]] = corners.slice(-2);
-  const length = Math.hypot(x - fx, y - fy) || 1;
-  const [dx, dy] = [((x - fx) / length) * 8, ((y - fy) / length) * 8];
-  return `M${x} ${y}L${x - dx - dy / 2} ${y - dy + dx / 2}L${x - dx + dy / 2} ${y - dy - dx / 2}Z`;
+    const [[fx, fy], [x, y]] = corners.slice(-2);
+    const length = Math.hypot(x - fx, y - fy) || 1;
+    const [dx, dy] = [((x - fx) / length) * 8, ((y - fy) / length) * 8];
+    return `M${x} ${y}L${x - dx - dy / 2} ${y - dy + dx / 2}L${x - dx + dy / 2} ${y - dy - dx / 2}Z`;
 }

@@ -3,13 +3,13 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
+    for (const [name, value] of Object.entries(attributes)) {
+        if (typeof value === "function") element.addEventListener(name, value);
+        else if (value === true) element.setAttribute(name, "");
+        else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+    }
+    element.append(...children.filter((child) => child !== null && child !== undefined));
+    return element;
 }
 
 /** An HTML element; an attribute that is a function listens to the event of its name. */
@@ -17,13 +17,13 @@ export const h = (tag, attributes = {}, ...children) => fill(document.createElem
 
 /** An SVG element. */
 export const svg = (tag, attributes = {}, ...children) =>
-  fill(document.createElementNS(SVG, tag), attributes, children);
+    fill(document.createElementNS(SVG, tag), attributes, children);
 
 export const byId = (id) => document.getElementById(id);
 
 /** Changes a text only where it differs, so that a screen reader hears only what is new. */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+    if (element.textContent !== text) element.textContent = text;
 }
 
 /**
@@ -31,14 +31,14 @@ export function say(element, text) {
  * focus and open menus stay; `update` is called for each.
  */
 export function each(parent, items, keyOf, make, update) {
-  const there = new Map([...parent.children].map((child) => [child.dataset.key, child]));
-  items.forEach((item, index) => {
-    const key = String(keyOf(item));
-    const element = there.get(key) ?? make(item);
-    there.delete(key);
-    element.dataset.key = key;
-    update?.(element, item);
-    if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
-  });
-  for (const gone of there.values()) gone.remove();
+    const there = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+    items.forEach((item, index) => {
+        const key = String(keyOf(item));
+        const element = there.get(key) ?? make(item);
+        there.delete(key);
+        element.dataset.key = key;
+        update?.(element, item);
+        if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
+    });
+    for (const gone of there.values()) gone.remove();
 }

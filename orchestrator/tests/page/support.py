@@ -46,7 +46,7 @@ def tools():
 
 
 class Demo:
-    """`weir demo` with the scenario of this folder: an orchestrator, three workers, emulated links, a stream of images."""
+    """`weir demo` with the scenario of this folder: three workers, emulated links, a stream of images."""
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -98,7 +98,7 @@ class Demo:
         return text and json.loads(text)
 
     def still(self):
-        """Stops the orchestrator's process in its tracks, as a machine that hangs; `SIGCONT` wakes it. Returns its id."""
+        """Stops the orchestrator's process in its tracks, as a machine that hangs; `SIGCONT` wakes it."""
         children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         ids = [int(one) for path in children for one in path.read_text().split()]
         found = next(one for one in ids if Path(f"/proc/{one}/comm").read_text().startswith("weir-orch"))
@@ -141,7 +141,10 @@ class Browser:
         page.said = []
         page.on("console", lambda message: message.type in ("error", "warning") and page.said.append(message.text))
         page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda request: page.said.append(f"asked {request.url}") if not request.url.startswith(url) else None)
+        page.on(
+            "request",
+            lambda request: page.said.append(f"asked {request.url}") if not request.url.startswith(url) else None,
+        )
         page.goto(url)
         return page
 

@@ -8,7 +8,7 @@ import unittest
 
 from playwright.sync_api import expect
 
-from support import Browser, Demo, faults, picture, until
+from support import HERE, Browser, Demo, faults, picture, until
 
 WORKERS = ["camera", "doorbell", "router"]
 
@@ -79,7 +79,9 @@ class LivePage(unittest.TestCase):
         bound.fill("5")
         page.get_by_role("button", name="Preview the plan").click()
         expect(page.locator("#policy-result")).to_contain_text("This policy would give")
-        expect(page.locator("#policy-result tbody tr").first).to_contain_text(re.compile(r"Latency[\d.]+\sm?s[\d.]+\sm?s"))
+        expect(page.locator("#policy-result tbody tr").first).to_contain_text(
+            re.compile(r"Latency[\d.]+\sm?s[\d.]+\sm?s")
+        )
         self.assertEqual(before["policy_etag"], self.demo.state()["policy_etag"], "a preview changes nothing")
         picture(page, "preview")
         page.get_by_role("button", name="Apply this policy").click()
@@ -143,7 +145,13 @@ class LivePage(unittest.TestCase):
         self.quiet(page)
 
     def test_6_everybody_can_use_it(self):
-        for size, scheme in [("desktop", "light"), ("desktop", "dark"), ("phone", "light"), ("phone", "dark"), ("narrow", "light")]:
+        for size, scheme in [
+            ("desktop", "light"),
+            ("desktop", "dark"),
+            ("phone", "light"),
+            ("phone", "dark"),
+            ("narrow", "light"),
+        ]:
             with self.subTest(size=size, scheme=scheme):
                 page = self.open(size=size, scheme=scheme)
                 expect(page.locator("#pareto .dot-of").first).to_be_visible()
@@ -173,38 +181,7 @@ class LivePage(unittest.TestCase):
 
     def test_8_the_modules_that_only_compute(self):
         page = self.open()
-        failed = page.evaluate(
-            """async () => {
-              const { read, write, editable } = await import("/page/toml.js");
-              const { parser } = await import("/page/stream.js");
-              const { seconds, rate, percent, digits } = await import("/page/format.js");
-              const events = [];
-              const take = parser((event) => events.push(event));
-              for (const part of [": hello\\n\\nevent: log\\r", "\\nid: 7-1\\nda", "ta: {}\\n", "data: x\\n\\n", "data: rest"]) take(part);
-              const text = 'minimise = "energy" # why\\n\\n[bounds]\\nlatency_seconds = 0.2\\n\\n[replan]\\nburst = 4\\n';
-              const cases = {
-                events: [JSON.stringify(events), JSON.stringify([{ name: "log", data: "{}\\nx", id: "7-1" }])],
-                top: [read(text, "", "minimise"), "energy"],
-                in_table: [read(text, "bounds", "latency_seconds"), "0.2"],
-                elsewhere: [read(text, "bounds", "burst"), null],
-                changed: [read(write(text, "bounds", "latency_seconds", "0.3"), "bounds", "latency_seconds"), "0.3"],
-                added: [write("", "bounds", "throughput", "4.0"), "[bounds]\\nthroughput = 4.0\\n"],
-                removed: [write(text, "bounds", "latency_seconds", null).includes("bounds"), false],
-                kept: [write(text, "weights", "energy", null), text],
-                top_added: [write(text, "", "minimise", null).startsWith("\\n[bounds]"), true],
-                inline: [editable("bounds = { latency_seconds = 1.0 }", ["bounds"]), false],
-                dotted: [editable("bounds.latency_seconds = 1.0", ["bounds"]), false],
-                plain: [editable(text, ["bounds", "weights"]), true],
-                ms: [seconds(0.08351), "83.5\u00a0ms"],
-                none: [seconds(null), "–"],
-                rate: [rate(1_234_567), "1.23\u00a0MB/s"],
-                percent: [percent(0.0024), "0.2\u00a0%"],
-                nothing: [percent(0), "0\u00a0%"],
-                small: [digits(0.00123), "0.001"],
-              };
-              return Object.entries(cases).filter(([, [found, wanted]]) => found !== wanted).map(([name, both]) => [name, ...both]);
-            }"""
-        )
+        failed = page.evaluate((HERE / "modules.js").read_text())
         self.assertEqual([], failed)
 
     def test_9_a_lost_connection_is_said_and_found_again(self):
