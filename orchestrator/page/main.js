@@ -75,7 +75,7 @@ function connection() {
         problem?.status === 401 ? "Waiting for a token" : problem?.status ? "Refused" : `Connection lost${since}`;
     say(byId("connection-text"), stale ? lost : heard === null ? "Connecting…" : "Live");
     // What the orchestrator itself says about it, or why it runs no better plan.
-    const words = problem?.status ? problem.message : blocked ? `No better plan is possible: ${blocked}` : "";
+    const words = problem?.status ? problem.message : blocked ? `No better plan runs: ${blocked}` : "";
     say(byId("notice"), words);
     byId("notice").hidden = words === "";
 }

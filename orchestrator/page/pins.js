@@ -11,7 +11,7 @@ const PARTS = [
     ["S", "Shortcut"],
 ];
 const CHOICES = [
-    ["", "as the plan decides"],
+    ["plan", "as the plan decides"],
     ["on", "always active"],
     ["off", "always dropped"],
 ];
@@ -59,7 +59,7 @@ async function look() {
     }
     for (const [part] of PARTS) {
         const name = `${part}:${block}`;
-        form.elements[part].value = ["on", "off"].find((list) => pins[list].includes(name)) ?? "";
+        form.elements[part].value = ["on", "off"].find((list) => pins[list].includes(name)) ?? "plan";
     }
 }
 

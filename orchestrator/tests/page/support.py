@@ -114,6 +114,46 @@ class Demo:
         return "\n".join(tails)
 
 
+class Guarded:
+    """An orchestrator alone, that answers only to those who have a token."""
+
+    admin = "the-token-of-an-admin"
+    viewer = "the-token-of-a-viewer"
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        folder = Path(self.folder.name)
+        certs = [
+            binaries() / "weir",
+            "certs",
+            "--out",
+            folder / "certs",
+            "--orchestrator",
+            "main",
+            "--worker",
+            "camera",
+        ]
+        subprocess.run(certs, check=True, capture_output=True)
+        flags = ["--certs", folder / "certs/orchestrator/main", "--arch", "resnet20"]
+        flags += ["--weights", ROOT / "models/shapes-resnet20.safetensors"]
+        for flag in ["--listen", "--http", "--admin"]:
+            flags += [flag, "127.0.0.1:0"]
+        for role in ["admin", "viewer"]:
+            (folder / role).write_text(getattr(self, role) + "\n")
+            flags += [f"--{role}-token-file", folder / role]
+        log = folder / "log"
+        with open(log, "wb") as file:
+            self.process = subprocess.Popen([binaries() / "weir-orchestrator", *flags], stdout=file, stderr=file)
+        found = until("the admin port", lambda: re.search(r"started.* admin=(\S+)", log.read_text()))
+        self.url = f"http://{found[1]}"
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
+
+
 class Browser:
     """Chromium without a window."""
 

@@ -8,7 +8,7 @@ import unittest
 
 from playwright.sync_api import expect
 
-from support import HERE, Browser, Demo, faults, picture, until
+from support import HERE, Browser, Demo, Guarded, faults, picture, until
 
 WORKERS = ["camera", "doorbell", "router"]
 
@@ -144,7 +144,24 @@ class LivePage(unittest.TestCase):
         self.assertIsNotNone(self.demo.call(f"workers/{name}/uncordon", "POST", ""))
         self.quiet(page)
 
-    def test_6_everybody_can_use_it(self):
+    def test_6_a_connection_is_pinned(self):
+        page = self.open()
+        on = [block["name"] for block in self.demo.state()["network"]["blocks"] if block["residual"] == "on"]
+        page.get_by_role("button", name=on[-1]).click()
+        branch = page.get_by_role("group", name="Residual branch")
+        expect(branch.get_by_label("as the plan decides")).to_be_checked()
+        self.assertEqual([], faults(page))
+        branch.get_by_label("always dropped").check()
+        page.get_by_role("button", name="Pin it so").click()
+        expect(page.locator("#network-line")).to_contain_text(f"pinned: F:{on[-1]} off")
+        expect(page.get_by_role("button", name=on[-1])).to_contain_text("residual branch dropped")
+        page.get_by_role("button", name=on[-1]).click()
+        branch.get_by_label("as the plan decides").check()
+        page.get_by_role("button", name="Pin it so").click()
+        expect(page.locator("#network-line")).not_to_contain_text("pinned")
+        self.quiet(page)
+
+    def test_7_everybody_can_use_it(self):
         for size, scheme in [
             ("desktop", "light"),
             ("desktop", "dark"),
@@ -195,6 +212,31 @@ class LivePage(unittest.TestCase):
             os.kill(orchestrator, signal.SIGCONT)
         expect(page.locator("#connection")).to_have_text("Live", timeout=15_000)
         self.quiet(page, "ERR_", "Failed to fetch")
+
+
+class Tokens(unittest.TestCase):
+    def test_the_page_asks_for_a_token_and_says_what_a_viewer_may_not_do(self):
+        with Browser() as browser, Guarded() as orchestrator:
+            page = browser.open(orchestrator.url)
+            dialog = page.get_by_role("dialog")
+            expect(dialog).to_contain_text("A token is needed")
+            self.assertEqual([], faults(page))
+            for wrong_then_right in ["not-the-token-of-anybody", orchestrator.viewer]:
+                dialog.get_by_label("Token").fill(wrong_then_right)
+                dialog.get_by_role("button", name="Use it").click()
+                if wrong_then_right != orchestrator.viewer:
+                    expect(dialog).to_contain_text("does not accept this token")
+            expect(page.locator("#connection")).to_have_text("Live")
+            expect(page.locator("#plan-line")).to_contain_text("no plan")
+            page.get_by_role("button", name="Pause", exact=True).click()
+            expect(page.locator("#replanning-answer")).to_contain_text("viewer")
+            page.get_by_role("button", name="Token").click()
+            dialog.get_by_label("Token").fill(orchestrator.admin)
+            dialog.get_by_role("button", name="Use it").click()
+            expect(page.locator("#connection")).to_have_text("Live")
+            page.get_by_role("button", name="Pause", exact=True).click()
+            expect(page.locator("#replanning-line")).to_contain_text("paused")
+            self.assertEqual(0, page.evaluate("localStorage.length + document.cookie.length"))
 
 
 if __name__ == "__main__":
