@@ -87,7 +87,7 @@ export function wayBack(last, first) {
         [gutter, first.y + LINE_Y],
         [first.x, first.y + LINE_Y],
     ];
-    return { corners, label: { x: (gutter + Math.max(centre(last), 2 * CARD)) / 2, y: y + 5, side: "along" } };
+    return { corners, label: { x: gutter + 10, y: y + 5, side: "along start" } };
 }
 
 /** A line that skips cards: over them in their row, or down the right margin. */

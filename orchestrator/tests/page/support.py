@@ -83,7 +83,7 @@ class Demo:
         """Status and text of an answer; None while nobody answers."""
         request = urllib.request.Request(
             f"{self.url}/api/v1/{path}",
-            data=body and body.encode(),
+            data=None if body is None else body.encode(),
             method=method,
             headers={name.replace("_", "-"): value for name, value in headers.items()},
         )

@@ -146,16 +146,17 @@ class LivePage(unittest.TestCase):
 
     def test_6_a_connection_is_pinned(self):
         page = self.open()
-        on = [block["name"] for block in self.demo.state()["network"]["blocks"] if block["residual"] == "on"]
-        page.get_by_role("button", name=on[-1]).click()
+        block = next(block["name"] for block in self.demo.state()["network"]["blocks"] if block["residual"] == "off")
+        button = page.get_by_role("button", name=block)
+        button.click()
         branch = page.get_by_role("group", name="Residual branch")
         expect(branch.get_by_label("as the plan decides")).to_be_checked()
         self.assertEqual([], faults(page))
-        branch.get_by_label("always dropped").check()
+        branch.get_by_label("always active").check()
         page.get_by_role("button", name="Pin it so").click()
-        expect(page.locator("#network-line")).to_contain_text(f"pinned: F:{on[-1]} off")
-        expect(page.get_by_role("button", name=on[-1])).to_contain_text("residual branch dropped")
-        page.get_by_role("button", name=on[-1]).click()
+        expect(page.locator("#network-line")).to_contain_text(f"pinned: F:{block} on")
+        expect(button).to_contain_text("residual branch active")
+        button.click()
         branch.get_by_label("as the plan decides").check()
         page.get_by_role("button", name="Pin it so").click()
         expect(page.locator("#network-line")).not_to_contain_text("pinned")

@@ -15,8 +15,9 @@ use actix_web::http::header::{
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 
+use weir_shared::digest::Digest;
+
 use super::problem::refuse_method;
-use super::conditional::etag;
 use files::{FILES, File};
 
 /// What a browser lets the page do: nothing that is not named here.
@@ -35,7 +36,7 @@ pub fn configure(config: &mut ServiceConfig) {
 
 fn resource(file: &'static File) -> Resource {
     // Made once for each thread of the server, not once for each request.
-    let tag = etag(file.text);
+    let tag = format!("\"{}\"", Digest::of(file.text.as_bytes()));
     let answer = move |request: HttpRequest| std::future::ready(answer(&request, file, &tag));
     let refused =
         |request: HttpRequest| async move { Err::<HttpResponse, _>(refuse_method(&request, ALLOWED)) };
