@@ -108,7 +108,12 @@ impl InferBackend for Fake {
 
 /// Serves a computing fake on a real socket until the returned handle stops it; the address is `host:port`.
 pub(crate) fn serve() -> (String, ServerHandle) {
-    let app = || App::new().configure(configure(Rc::new(Fake::new(Mood::Computing))));
+    serve_in(Mood::Computing)
+}
+
+/// The same in another mood.
+pub(crate) fn serve_in(mood: Mood) -> (String, ServerHandle) {
+    let app = move || App::new().configure(configure(Rc::new(Fake::new(mood.clone()))));
     let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
     let address = server.addrs()[0].to_string();
     let server = server.run();

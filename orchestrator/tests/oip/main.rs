@@ -8,4 +8,5 @@
 
 mod fake;
 mod http;
+mod slow;
 mod tritonclient;
