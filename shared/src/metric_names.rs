@@ -201,7 +201,7 @@ metrics! {
     PLAN_PREDICTED_GAIN = "weir_plan_predicted_gain_ratio", Gauge, [], "ratio", Orchestrator,
         "Share of the objective that the latest decision was to gain; 0 where there was nothing to compare with";
     PLAN_MEASURED_GAIN = "weir_plan_measured_gain_ratio", Gauge, [], "ratio", Orchestrator,
-        "Share of the old plan's latency that the latest decision gained by measurement; below 0 where it lost, 0 before its trial ends";
+        "Share of the old plan's latency that the latest decision gained by measurement; below 0 where it lost, 0 before it is measured";
     POLICY_LATENCY_BOUND = "weir_policy_latency_bound_seconds", Gauge, [], "seconds", Orchestrator,
         "The policy's bound on latency; 0 where there is none";
     POLICY_ENERGY_BOUND = "weir_policy_energy_bound_joules", Gauge, [], "joules", Orchestrator,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::correction;
 use super::decision::{Decision, Kind};
 use super::replanner::Replanner;
-use super::trial::{Verdict, Window};
+use super::trial::{Trial, Verdict, Window};
 use crate::planner::snapshot::{Snapshot, Terms};
 
 /// Above this use of the slowest part, requests queue, and their latency says little about the model.
@@ -22,10 +22,19 @@ const ARRIVALS_SPAN: f64 = 5.0;
 pub struct Finding {
     /// Predicted and measured latency of the running plan in seconds, where requests did not queue.
     pub compared: Option<(f64, f64)>,
-    /// How the trial ended, if it did: `kept`, `failed` or `undecided`, and the measured latency.
-    pub trial: Option<(&'static str, Option<f64>)>,
+    /// What the plan's first answers have shown, once there are enough.
+    pub outcome: Option<Outcome>,
     /// To go back to the plan before.
     pub decision: Option<Decision>,
+}
+
+/// What a plan's first answers have shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// How its trial ended, if it was on trial: `kept`, `failed` or `undecided`.
+    pub trial: Option<&'static str>,
+    /// The latency that was measured, if enough answers came.
+    pub measured_seconds: Option<f64>,
 }
 
 /// What was measured lately, of whatever ran.
@@ -55,7 +64,7 @@ impl Recent {
 impl Replanner {
     /// Whether the running plan still has to show what it can: then windows without an answer count too.
     pub fn is_on_trial(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.trial.is_some())
+        self.running.as_ref().is_some_and(|running| running.trial.as_ref().is_some_and(Trial::is_judged))
     }
 
     /// A window of the running plan has ended, in which no other plan had requests.
@@ -70,22 +79,15 @@ impl Replanner {
                 self.corrections.learn(&correction::parts(asked, &running.placement), window.median_seconds);
             }
         }
+        let judged = running.trial.as_ref().is_some_and(Trial::is_judged);
         let verdict = running.trial.as_mut().map(|trial| trial.window(at, &window, &self.rules));
-        let fault = match verdict {
+        let (trial, measured_seconds, fault) = match verdict {
             None | Some(Verdict::Open) => return finding,
-            Some(Verdict::Kept(measured)) => {
-                finding.trial = Some(("kept", Some(measured)));
-                None
-            }
-            Some(Verdict::Undecided) => {
-                finding.trial = Some(("undecided", None));
-                None
-            }
-            Some(Verdict::Failed(fault)) => {
-                finding.trial = Some(("failed", fault.seconds()));
-                Some(fault)
-            }
+            Some(Verdict::Kept(measured)) => ("kept", Some(measured), None),
+            Some(Verdict::Undecided) => ("undecided", None, None),
+            Some(Verdict::Failed(fault)) => ("failed", fault.seconds(), Some(fault)),
         };
+        finding.outcome = Some(Outcome { trial: judged.then_some(trial), measured_seconds });
         running.trial = None;
         if let Some((fault, (previous, predicted))) = fault.zip(running.previous.clone()) {
             let failed = running.placement.clone();

@@ -33,7 +33,7 @@ pub use bypass::bypass;
 pub use correction::Corrections;
 pub use decision::{Decision, Kind};
 pub use load::Load;
-pub use measured::Finding;
+pub use measured::{Finding, Outcome};
 pub use question::{Answer, Judged, Model, Question, Solved};
 pub use replanner::Replanner;
 pub use rules::{Bypass, Rules, RulesError};

@@ -351,8 +351,11 @@ impl Replanner {
             terms.latency_seconds.max(self.recent.median_seconds.unwrap_or(0.0))
         });
         let promise = decision.predicted.map(|terms| terms.latency_seconds);
-        let trial = promise.filter(|_| judged);
-        let trial = trial.map(|promise| Trial::begin(old_seconds, promise, self.recent.rate));
+        let on_trial = promise.filter(|_| judged);
+        let trial = match on_trial {
+            Some(promise) => Trial::begin(old_seconds, promise, self.recent.rate),
+            None => Trial::measure(),
+        };
         self.noise.interrupt();
         self.corrections.interrupt();
         self.recent.median_seconds = None;
@@ -366,7 +369,7 @@ impl Replanner {
             chosen_on: self.asked.clone(),
             predicted: decision.predicted,
             previous: previous.map(|old| (old.placement, decision.old_predicted)),
-            trial,
+            trial: Some(trial),
             broken: None,
         });
     }

@@ -437,6 +437,26 @@ fn a_plan_that_answers_nobody_is_rolled_back() {
 }
 
 #[test]
+fn a_plan_that_is_not_on_trial_is_measured_all_the_same() {
+    let mut sim = Sim::settled();
+    let lost = sim.first();
+    let mut left = snapshot();
+    left.workers.retain(|worker| worker.name != lost);
+    left.links.retain(|link| link.from != lost.peer() && link.to != lost.peer());
+    sim.run(2, || left.clone());
+    assert_eq!(sim.kinds(), [Kind::WorkerLost]);
+    assert!(!sim.replanner.is_on_trial());
+    let window = Window { answers: 5, arrivals: 5, seconds: 0.25, median_seconds: 0.2, failures: 0 };
+    let shown = (0..12).find_map(|_| {
+        sim.step(&left);
+        sim.at += Duration::from_millis(250);
+        sim.replanner.measured(sim.at, window).outcome
+    });
+    let shown = shown.unwrap();
+    assert!(shown.trial.is_none() && (shown.measured_seconds.unwrap() - 0.2).abs() < 1e-9, "{shown:?}");
+}
+
+#[test]
 fn a_broken_bound_is_relieved_however_many_changes_there_were() {
     let mut sim = Sim::under(Bounded(0.12), Rules::default());
     for round in 1..=6 {

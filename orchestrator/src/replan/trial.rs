@@ -54,9 +54,10 @@ const FAILURE_SHARE: f64 = 0.25;
 /// Fewer failures than this are chance, where the trial's time ends before it has its answers.
 const FAILURES_MIN: u64 = 3;
 
-/// The trial of one plan.
+/// The trial of one plan, or the mere measuring of one that nothing is to follow from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
+    judged: bool,
     /// When its first window began: from then on no other plan had requests.
     since: Option<Duration>,
     /// Seconds that may not be exceeded by the stated factor.
@@ -115,7 +116,18 @@ impl Trial {
     /// before.
     pub fn begin(old_seconds: Option<f64>, predicted_seconds: f64, rate: Option<f64>) -> Self {
         let reference_seconds = old_seconds.unwrap_or(0.0).max(predicted_seconds);
-        Self { since: None, reference_seconds, rate, counted: Window::default() }
+        Self { judged: true, since: None, reference_seconds, rate, counted: Window::default() }
+    }
+
+    /// Measures a plan that runs for another reason than that it is better: it cannot fail.
+    pub fn measure() -> Self {
+        let (reference_seconds, counted) = (f64::INFINITY, Window::default());
+        Self { judged: false, since: None, reference_seconds, rate: None, counted }
+    }
+
+    /// Whether something follows from it.
+    pub const fn is_judged(&self) -> bool {
+        self.judged
     }
 
     /// Takes a window that ended `at`, in which no other plan had requests.
@@ -136,6 +148,14 @@ impl Trial {
         let enough = attempts >= rules.trial_answers;
         if !enough && !over {
             return Verdict::Open;
+        }
+        if !self.judged {
+            let measured = enough && all.answers > 0;
+            return if measured {
+                Verdict::Kept(all.median_seconds / all.answers as f64)
+            } else {
+                Verdict::Undecided
+            };
         }
         let fails = all.failures as f64 > FAILURE_SHARE * attempts as f64;
         let fault = if fails && (enough || all.failures >= FAILURES_MIN) {
@@ -197,6 +217,12 @@ mod tests {
         };
         assert_eq!(few(2), Verdict::Undecided);
         assert_eq!(few(3), Verdict::Failed(Fault::Failing(3, 3)));
+    }
+
+    #[test]
+    fn what_is_only_measured_cannot_fail() {
+        assert_eq!(run(&mut Trial::measure(), window(0, 10, 0.0)).1, Verdict::Undecided);
+        assert_eq!(run(&mut Trial::measure(), window(10, 1, 9.0)).1, Verdict::Kept(9.0));
     }
 
     #[test]

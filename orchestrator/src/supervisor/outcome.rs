@@ -10,6 +10,7 @@ use super::record::EventState;
 use crate::clock::now;
 use crate::gateway::Counted;
 use crate::gateway::oip::Degraded;
+use crate::replan::Outcome;
 use crate::replan::trace::What;
 
 impl Supervisor {
@@ -72,24 +73,31 @@ impl Supervisor {
         if let Some((predicted, measured)) = finding.compared {
             self.parts.metrics.prediction_error((predicted - measured).abs() / measured);
         }
-        if let Some((ended, measured)) = finding.trial {
-            tracing::info!(plan = %id, trial = ended, measured_seconds = measured, "trial ended");
-            if let Some(event) = self.replanning.records.of(id) {
-                (event.trial, event.measured_seconds) = (Some(ended.to_owned()), measured);
-                let old = event.decision.old_predicted.map(|terms| terms.latency_seconds);
-                event.measured_gain = old.zip(measured).map(|(old, measured)| 1.0 - measured / old);
-                self.parts.metrics.measured_gain(event.measured_gain.unwrap_or(0.0));
-            }
-            let took = measured.map_or_else(String::new, |seconds| format!(" at {:.1} ms", seconds * 1e3));
-            self.tell_people(
-                EventKind::PlanMeasured,
-                format!("the trial of plan {id} ended: {ended}{took}"),
-                self.about(id),
-            );
+        if let Some(outcome) = finding.outcome {
+            self.shown(id, outcome);
         }
         if let Some(decision) = finding.decision {
             self.replanning.note(What::Decision(Box::new(decision.clone())));
             self.begin(decision, BatchNorm::default(), context);
         }
+    }
+
+    /// The first answers of a plan have shown what the decision was worth.
+    fn shown(&mut self, id: PlanId, Outcome { trial, measured_seconds }: Outcome) {
+        tracing::info!(plan = %id, trial, measured_seconds, "plan measured");
+        if let Some(event) = self.replanning.records.of(id) {
+            (event.trial, event.measured_seconds) = (trial.map(str::to_owned), measured_seconds);
+            let old = event.decision.old_predicted.map(|terms| terms.latency_seconds);
+            event.measured_gain = old.zip(measured_seconds).map(|(old, measured)| 1.0 - measured / old);
+            self.parts.metrics.measured_gain(event.measured_gain.unwrap_or(0.0));
+        }
+        let took = measured_seconds.map(|seconds| format!("{:.1} ms", seconds * 1e3));
+        let message = match (trial, took) {
+            (Some(ended), Some(took)) => format!("the trial of plan {id} ended: {ended} at {took}"),
+            (Some(ended), None) => format!("the trial of plan {id} ended: {ended}"),
+            (None, Some(took)) => format!("plan {id} takes {took}"),
+            (None, None) => return,
+        };
+        self.tell_people(EventKind::PlanMeasured, message, self.about(id));
     }
 }

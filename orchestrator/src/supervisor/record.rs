@@ -33,11 +33,11 @@ pub struct EventRecord {
     pub state: EventState,
     /// Milliseconds from the decision to the commit.
     pub committed_after_ms: Option<u64>,
-    /// Latency that was measured on trial.
+    /// Latency of its first answers, once there are enough.
     pub measured_seconds: Option<f64>,
     /// Share of the old plan's latency that was gained by measurement, where the model could state the old one's.
     pub measured_gain: Option<f64>,
-    /// How the trial ended: `kept`, `failed` or `undecided`.
+    /// How the trial ended: `kept`, `failed` or `undecided`; none for a plan that was not on trial.
     pub trial: Option<String>,
     /// Why it could not be rolled out.
     pub failure: Option<String>,
