@@ -118,6 +118,7 @@ ROWS = [
             {"in flight": "sum(weir_requests_in_flight)"},
             line=64,
             none=NOT_SCRAPED,
+            width=8,
         ),
         series(
             "Retries and replies that nobody waited for",
@@ -132,6 +133,18 @@ ROWS = [
                 "degraded answers": "sum(rate(weir_degraded_responses_total[$__rate_interval]))",
             },
             none=NOT_SCRAPED,
+            width=8,
+        ),
+        series(
+            "Canaries",
+            """
+                Requests of the gateway's own, while somebody asks /readyz. `passed` and `busy` (users are answered, the
+                canary waits behind them) are well; with anything else the gateway is not ready.
+            """,
+            "ops",
+            {"{{outcome}}": "sum by (outcome) (rate(weir_canaries_total[$__rate_interval]))"},
+            none=NOT_SCRAPED,
+            width=8,
         ),
     ],
     row("The gateway's links"),
