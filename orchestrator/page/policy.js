@@ -160,18 +160,26 @@ export function draw(newest) {
 
 const unquoted = (tag) => tag.replace(/^W\//, "").replaceAll('"', "");
 
-const put = (query, headers = {}) =>
-    ask(`policy${query}`, {
+/** Asks the planner, which a viewer may do as well: it changes nothing. */
+const solve = (policy) =>
+    ask("plan/solve", {
+        method: "POST",
+        body: JSON.stringify({ policy }),
+        headers: { "Content-Type": "application/json" },
+    });
+
+const put = (policy) =>
+    ask("policy", {
         method: "PUT",
-        body: text.value,
-        headers: { "Content-Type": "application/toml", "If-Match": etag ?? "*", ...headers },
+        body: policy,
+        headers: { "Content-Type": "application/toml", "If-Match": etag ?? "*" },
     });
 
 async function preview() {
     const looked = text.value;
     answer("Asking the planner…");
     try {
-        const solution = await (await put("?dry_run=true")).json();
+        const solution = await (await solve(looked)).json();
         if (looked === text.value) result.replaceChildren(comparison(solution, state, apply));
     } catch (problem) {
         refused(problem);
@@ -180,9 +188,10 @@ async function preview() {
 
 async function apply() {
     try {
-        const response = await put("");
+        const policy = text.value;
+        const response = await put(policy);
         etag = response.headers.get("ETag");
-        served = text.value;
+        served = policy;
         answer("The policy is in force. The next plan will follow it.", "good");
     } catch (problem) {
         refused(problem);

@@ -1,10 +1,10 @@
 // Cases of the modules that only compute, run in the browser that will run them: what was found, and what was wanted.
 async () => {
-    const { read, write, editable } = await import("/page/toml.js");
-    const { parser } = await import("/page/stream.js");
-    const { seconds, rate, percent, digits } = await import("/page/format.js");
-    const { rounded } = await import("/page/layout.js");
-    const { ticks } = await import("/page/pareto.js");
+    const { read, write, editable } = await import("/assets/toml.js");
+    const { parser } = await import("/assets/stream.js");
+    const { seconds, rate, percent, digits } = await import("/assets/format.js");
+    const { rounded } = await import("/assets/layout.js");
+    const { ticks } = await import("/assets/pareto.js");
 
     const events = [];
     const take = parser((event) => events.push(event));

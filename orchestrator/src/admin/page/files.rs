@@ -16,11 +16,11 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
-/// A file under `/page/`.
+/// A file under `/assets/`.
 macro_rules! file {
     ($name:literal, $kind:expr) => {
         File {
-            path: concat!("/page/", $name),
+            path: concat!("/assets/", $name),
             kind: $kind,
             text: include_str!(concat!("../../../page/", $name)),
         }

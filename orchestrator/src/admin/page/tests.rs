@@ -39,14 +39,14 @@ async fn every_file_is_served_with_its_kind_and_what_it_may_do() {
 
 #[actix_web::test]
 async fn a_file_that_a_browser_has_is_not_sent_again() {
-    let (_, headers, _) = fetch(Method::GET, "/page/main.js", None).await;
+    let (_, headers, _) = fetch(Method::GET, "/assets/main.js", None).await;
     let tag = text(&headers, &header::ETAG);
     for known in [tag, &format!("\"other\", W/{tag}"), "*"] {
-        let (status, headers, body) = fetch(Method::GET, "/page/main.js", Some(known)).await;
+        let (status, headers, body) = fetch(Method::GET, "/assets/main.js", Some(known)).await;
         assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
         assert_eq!(text(&headers, &header::ETAG), tag);
     }
-    assert_eq!(fetch(Method::GET, "/page/main.js", Some("\"other\"")).await.0, StatusCode::OK);
+    assert_eq!(fetch(Method::GET, "/assets/main.js", Some("\"other\"")).await.0, StatusCode::OK);
 }
 
 #[actix_web::test]
@@ -55,7 +55,7 @@ async fn the_page_can_only_be_read() {
     let (status, headers, body) = fetch(Method::POST, "/", None).await;
     assert_eq!((status, text(&headers, &header::ALLOW)), (StatusCode::METHOD_NOT_ALLOWED, super::ALLOWED));
     assert!(body.contains("use GET, HEAD"), "{body}");
-    assert_eq!(fetch(Method::GET, "/page/../main.rs", None).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(fetch(Method::GET, "/assets/../main.rs", None).await.0, StatusCode::NOT_FOUND);
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn every_file_of_the_folder_is_served_and_small() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
     let mut there: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
-        .map(|entry| format!("/page/{}", entry.unwrap().file_name().to_str().unwrap()))
-        .map(|path| if path == "/page/index.html" { "/".to_owned() } else { path })
+        .map(|entry| format!("/assets/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .map(|path| if path == "/assets/index.html" { "/".to_owned() } else { path })
         .collect();
     there.sort();
     let served: Vec<_> = FILES.iter().map(|file| file.path).collect();
