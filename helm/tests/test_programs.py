@@ -75,6 +75,8 @@ class Programs(unittest.TestCase):
         for role, (program, *_) in PROGRAMS.items():
             words = ["serve"] if role == "worker" else []
             text = subprocess.run([binary(program), *words, "--help"], capture_output=True, text=True, check=True).stdout
+            # The help is wrapped, anywhere.
+            text = " ".join(text.split())
             for name, node, workload in templates(render()):
                 pod = Pod(name, node, workload, "192.0.2.1")
                 for variable in set(pod.environment) - AHEAD - {"WEIR_LOG"}:

@@ -154,7 +154,8 @@ fn head(state: &StateDocument) -> Vec<String> {
         ));
     }
     if let Some(PredictedDocument { latency_seconds, energy_joules, .. }) = &state.predicted {
-        lines.push(format!("model    {} ms, {energy_joules:.3} J for each request", ms(*latency_seconds)));
+        let (latency, energy) = (ms(*latency_seconds), milliseconds(energy_joules * 1e3));
+        lines.push(format!("model    {latency} ms, {energy} mJ for each request"));
     }
     if let Some(AccuracyDocument { full, expected, degraded, .. }) = &state.accuracy {
         let expected = expected.map_or_else(|| "unknown".to_owned(), percent);

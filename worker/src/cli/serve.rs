@@ -118,7 +118,8 @@ impl Args {
         Identity::load(&self.certs)?;
         PeerName::new(Role::Orchestrator, &self.orchestrator_name)?;
         self.weights.as_ref().map(Checkpoint::open).transpose()?;
-        self.cache.as_deref().map(Store::open).transpose()?;
+        // One that is not there yet is made at the start, not by asking.
+        self.cache.as_deref().filter(|cache| cache.exists()).map(Store::open).transpose()?;
         Ok(())
     }
 
