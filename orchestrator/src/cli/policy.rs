@@ -115,7 +115,12 @@ async fn set(args: &SetArgs) -> anyhow::Result<ExitCode> {
     let client = args.admin.client()?;
     let etag = match args.if_match.clone().or(tag) {
         Some(etag) => Some(etag),
-        None => client.tagged(PATH).await?.etag,
+        None => match client.tagged(PATH).await {
+            Ok(found) => found.etag,
+            // There is none in force, so none can be lost.
+            Err(AdminError::Refused { status: StatusCode::NOT_FOUND, .. }) => Some("*".to_owned()),
+            Err(error) => return Err(error.into()),
+        },
     };
     let path = if args.dry_run { format!("{PATH}?dry_run=true") } else { PATH.to_owned() };
     let answer = match client.replace(&path, Form::Toml, text, etag.as_deref()).await {

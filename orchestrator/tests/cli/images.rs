@@ -60,7 +60,7 @@ impl Oracle {
 }
 
 /// A cluster of two workers with the network of `shapes`.
-fn site() -> Site {
+pub fn site() -> Site {
     let site = Site::new("resnet20");
     for end in ["", ".labels.txt", ".manifest.json"] {
         let from = models().join(format!("shapes-resnet20.safetensors{end}"));

@@ -7,6 +7,7 @@
 )]
 
 mod basics;
+mod cluster;
 mod documents;
 mod expected;
 mod help;

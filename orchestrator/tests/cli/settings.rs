@@ -69,6 +69,7 @@ fn a_file_for_all_programs_is_checked_by_each() {
         (status, told.as_str()),
         (Some(0), "[orchestrator] can be used\n[worker] can be used\n[weir] can be used\n")
     );
+    assert!(!site.path("layers").exists(), "asking changes nothing");
     let (status, shown) = site.config("show", FILE, &[("WEIR_THREADS", "4")]);
     assert_eq!(status, Some(0), "{shown}");
     for line in [

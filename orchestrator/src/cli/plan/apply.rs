@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::super::admin::AdminArgs;
+use super::show;
+use crate::admin::views::PlanDocument;
 use crate::client::operate::Form;
 
 /// Arguments of `plan apply`.
@@ -44,12 +46,12 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn lines(answer: &Value, dry_run: bool) -> Vec<String> {
-    let plan = answer["plan"].as_str().map_or_else(String::new, |plan| format!(" {plan}"));
-    vec![if dry_run {
-        "the plan could be rolled out; nothing was changed".to_owned()
+    let plan: Option<PlanDocument> = serde_json::from_value(answer["plan"].clone()).ok();
+    let mut lines = vec![if dry_run {
+        "the plan could be rolled out; nothing was changed:".to_owned()
     } else {
-        format!(
-            "plan{plan} is accepted and re-planning is paused; `weir plan history` tells how the rollout goes"
-        )
-    }]
+        "the plan is rolled out and re-planning is paused; `weir plan history` tells how it goes:".to_owned()
+    }];
+    lines.extend(plan.iter().flat_map(show::lines));
+    lines
 }

@@ -32,7 +32,7 @@ fn short(hash: &str) -> &str {
     hash.get(..8).unwrap_or(hash)
 }
 
-fn lines(plan: &PlanDocument) -> Vec<String> {
+pub(super) fn lines(plan: &PlanDocument) -> Vec<String> {
     let mut lines = vec![format!("plan {}", title(plan)), String::new()];
     let stages = [
         ("stage", Align::Right),
