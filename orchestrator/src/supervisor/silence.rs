@@ -36,10 +36,10 @@ impl Handler<WorkerFellSilent> for Supervisor {
         self.cluster.fell_silent(&worker);
         // Where everybody is silent, this machine is what is cut off.
         let others = self.cluster.connected().filter(|(_, view)| !view.is_silent).count();
-        if !self.serves(&worker) || others == 0 || self.rollout.is_some() {
+        if !self.serves(&worker) || others == 0 || self.rollout.is_some() || self.steering.paused {
             return;
         }
-        tracing::warn!(%worker, "worker silent; going on without it");
+        tracing::warn!(%worker, "worker silent; plans are made without it");
         let why = format!("{worker} is silent");
         self.replanning.replanner.broken(&why);
         self.replanning.note(What::Broken(why));

@@ -84,22 +84,24 @@ pub async fn judge(
     for run in runs {
         let computations: BTreeMap<String, Computation> =
             run.plans.iter().map(|record| (record.id.clone(), Computation::of(&record.plan))).collect();
+        let mut shares: BTreeMap<String, f64> = BTreeMap::new();
         for request in &mut run.requests {
             let Outcome::Answered(answer) = &mut request.outcome else { continue };
             let Some(computation) = computations.get(&answer.plan) else { continue };
-            if computation.off.is_empty() && computation.split.is_none() {
-                answer.verdict = verdict(&answer.logits, whole.logits(request.image));
-                continue;
-            }
-            if !oracles.contains_key(computation) {
+            let is_whole = computation.off.is_empty() && computation.split.is_none();
+            if !is_whole && !oracles.contains_key(computation) {
                 tell(&computation.describe());
                 let file = folder.join(format!("unsplit-{}.safetensors", oracles.len() + 1));
                 let oracle = Oracle::ask_about(worker, question, computation, &file).await?;
                 oracles.insert(computation.clone(), oracle);
             }
-            if let Some(oracle) = oracles.get(computation) {
+            if let Some(oracle) = if is_whole { Some(whole) } else { oracles.get(computation) } {
                 answer.verdict = verdict(&answer.logits, oracle.logits(request.image));
+                shares.insert(answer.plan.clone(), oracle.correct() as f64 / oracle.len().max(1) as f64);
             }
+        }
+        for plan in &mut run.plans {
+            plan.accuracy_of_all = shares.get(&plan.id).copied();
         }
     }
     Ok(())

@@ -61,6 +61,9 @@ pub struct Figures {
     pub accuracy: f64,
     /// The same share for the whole network on the same images.
     pub full_accuracy: f64,
+    /// Points of accuracy lost, each answer counting as its plan does on all images of the scenario: these are several times
+    /// the answers of one plan. None where a plan was not judged.
+    pub lost_points_of_all: Option<f64>,
     /// Bytes of activations between workers.
     pub shared_bytes: u64,
     /// The same for one answer.
@@ -169,12 +172,22 @@ pub fn figures(run: &RunRecording, basis: &Basis) -> Figures {
                 .filter(|(request, _)| basis.full_correct.get(request.image) == Some(&true))
                 .count(),
         ),
+        lost_points_of_all: lost_points_of_all(run, basis),
         shared_bytes: bytes as u64,
         shared_bytes_per_inference: each(bytes),
         active_joules: joules,
         joules_per_inference: each(joules),
         plans: answers.iter().map(|(_, answer)| answer.plan.as_str()).collect::<BTreeSet<_>>().len(),
     }
+}
+
+fn lost_points_of_all(run: &RunRecording, basis: &Basis) -> Option<f64> {
+    let of_plan = |id: &str| run.plans.iter().find(|plan| plan.id == id)?.accuracy_of_all;
+    let each: Vec<f64> = run.answers().map(|(_, answer)| of_plan(&answer.plan)).collect::<Option<_>>()?;
+    let share = |right: f64, of: usize| (of > 0).then(|| right / of as f64);
+    let right = basis.full_correct.iter().filter(|right| **right).count();
+    let full = share(right as f64, basis.full_correct.len())?;
+    Some(100.0 * (full - share(each.iter().sum(), each.len())?))
 }
 
 /// Bytes of activations between workers; images and logits are the same for every plan.
@@ -344,6 +357,7 @@ pub(super) mod tests {
             at_seconds,
             id: super::super::recording::plan_id(&plan),
             plan,
+            accuracy_of_all: None,
         };
         let step = super::super::recording::StepRecord {
             at_seconds: 4.5,

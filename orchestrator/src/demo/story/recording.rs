@@ -101,6 +101,10 @@ pub struct PlanRecord {
     pub id: String,
     /// The plan.
     pub plan: PlanDocument,
+    /// Share of all images of the scenario that the unsplit network gets right under this plan; none before it is judged, or
+    /// where it answered nothing.
+    #[serde(default)]
+    pub accuracy_of_all: Option<f64>,
 }
 
 /// A step of the scenario, when it was done.

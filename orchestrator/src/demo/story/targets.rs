@@ -182,13 +182,17 @@ pub fn rows(runs: Runs<'_>, basis: &Basis) -> Vec<Row> {
         0.25,
         against(|figures| figures.shared_bytes_per_inference),
     ));
-    rows.push(row(
+    let mut lost = row(
         "accuracy lost over the scenario",
         "points",
         1.0,
         0.5,
         Ok(100.0 * (mine.full_accuracy - mine.accuracy)),
-    ));
+    );
+    if let Some(points) = mine.lost_points_of_all {
+        lost.measured += &format!(" ({} answers; {} on all images)", mine.answered, short(points));
+    }
+    rows.push(lost);
     let known = predictions(adaptive);
     let error = prediction_error(&known).map(|error| 100.0 * error);
     let mut row_of_errors = row(

@@ -78,7 +78,12 @@ impl Watcher {
             let id = self.plan.as_ref().map(plan_id).filter(|id| !self.known.contains(id));
             if let (Some(id), Some(plan)) = (id, self.plan.clone()) {
                 self.known.push(id.clone());
-                seen.push(Seen::Plan(Box::new(PlanRecord { at_seconds: self.now(), id, plan })));
+                seen.push(Seen::Plan(Box::new(PlanRecord {
+                    at_seconds: self.now(),
+                    id,
+                    plan,
+                    accuracy_of_all: None,
+                })));
             }
         }
         seen
