@@ -5,7 +5,8 @@
 
 One worker on loopback computes resnet20 (1x3x32x32 in, 10 logits out, both binary). Rounds alternate between the two, so
 that what else the machine does meets both. The table has the median round; "compute" is what the gateway says lies behind
-it (links, queue and libtorch of the worker), so "gateway adds" is its own share: admission, parsing, ledger, answer.
+it (links, queue and libtorch of the worker), so "gateway adds" is its own share: admission, parsing, ledger, answer. Processor time of a
+request is what a busy machine disturbs least.
 """
 
 import argparse
@@ -49,22 +50,22 @@ def start(stack, folder, name, *command):
 
 
 def start_cluster(stack, folder, programs):
-    """The address of the gateway of a new cluster."""
+    """The address of the gateway of a new cluster, and its two processes."""
     certs, quic, http = folder / "certs", free_port(), free_port()
     run(programs / "weir", "certs", "--out", certs, "--orchestrator", "main", "--worker", "bench")
     weights = ROOT / "models/shapes-resnet20.safetensors"
     common = ["--weights", weights, "--log-format", "json"]
-    start(stack, folder, "orchestrator", programs / "weir-orchestrator", *common, "--certs", certs / "orchestrator/main",
+    orchestrator = start(stack, folder, "orchestrator", programs / "weir-orchestrator", *common, "--certs", certs / "orchestrator/main",
           "--arch", "resnet20", "--listen", f"127.0.0.1:{quic}", "--http", f"127.0.0.1:{http}",
           "--admin", f"127.0.0.1:{free_port()}", "--planner", "balanced")  # fmt: skip
-    start(stack, folder, "worker", programs / "weir-worker", "serve", *common, "--certs", certs / "worker/bench",
+    worker = start(stack, folder, "worker", programs / "weir-worker", "serve", *common, "--certs", certs / "worker/bench",
           "--orchestrator", f"127.0.0.1:{quic}", "--listen", f"127.0.0.1:{free_port()}",
           "--admin", f"127.0.0.1:{free_port()}", "--calibration-ms", "0")  # fmt: skip
     until = time.monotonic() + 60
     while True:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{http}/v2/health/ready", timeout=2)
-            return f"127.0.0.1:{http}"
+            return f"127.0.0.1:{http}", [orchestrator, worker]
         except OSError:
             if time.monotonic() > until:
                 sys.exit((folder / "orchestrator.log").read_text())
@@ -76,6 +77,12 @@ def compute_time(address):
     with urllib.request.urlopen(f"http://{address}/v2/models/resnet20/stats") as reply:
         times = json.load(reply)["model_stats"][0]["inference_stats"]["compute_infer"]
     return times["count"], times["ns"] / 1e9
+
+
+def processor_time(process):
+    """Seconds of processor time, of all threads."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(arguments, address, model, concurrency):
@@ -107,25 +114,29 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         folder = Path(folder)
-        gateway = start_cluster(stack, folder, arguments.bin)
+        gateway, processes = start_cluster(stack, folder, arguments.bin)
         echo = start(stack, folder, "echo", arguments.echo).stdout.readline().strip()
-        print("| concurrency | route | infer/s | average | p50 | p99 | compute | gateway adds |")
-        print("|---|---|---|---|---|---|---|---|")
+        print("| concurrency | route | infer/s | average | p50 | p99 | compute | gateway adds | orchestrator CPU | worker CPU |")
+        print("|---|---|---|---|---|---|---|---|---|---|")
         for concurrency in arguments.concurrency:
             rounds = []
             for _ in range(arguments.rounds):
                 bare = measure(arguments, echo, "echo", concurrency)
+                used = [processor_time(process) for process in processes]
                 before = compute_time(gateway)
                 ours = measure(arguments, gateway, "resnet20", concurrency)
                 after = compute_time(gateway)
                 ours["compute"] = 1e6 * (after[1] - before[1]) / (after[0] - before[0])
+                for place, process in enumerate(processes):
+                    spent = processor_time(process) - used[place]
+                    ours[("orchestrator", "worker")[place]] = 1e6 * spent / (after[0] - before[0])
                 rounds.append((bare, ours))
             middle = lambda which, key: statistics.median(one[which][key] for one in rounds)
             ms = lambda microseconds: f"{microseconds / 1e3:.3f} ms"
             row = lambda which, *more: [f"{middle(which, 'per_second'):.0f}", *(ms(middle(which, key)) for key in ("average", "p50", "p99")), *more]
             adds = statistics.median(ours["average"] - ours["compute"] - bare["average"] for bare, ours in rounds)
-            print("|", " | ".join([str(concurrency), "bare echo", *row(0, "", "")]), "|")
-            print("|", " | ".join([str(concurrency), "gateway", *row(1, ms(middle(1, "compute")), ms(adds))]), "|", flush=True)
+            print("|", " | ".join([str(concurrency), "bare echo", *row(0, "", "", "", "")]), "|")
+            print("|", " | ".join([str(concurrency), "gateway", *row(1, ms(middle(1, "compute")), ms(adds), ms(middle(1, "orchestrator")), ms(middle(1, "worker")))]), "|", flush=True)
 
 
 if __name__ == "__main__":

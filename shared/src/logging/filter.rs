@@ -39,7 +39,7 @@ pub enum FilterError {
     )]
     NoLevel(String),
     /// No part of a program is called like that.
-    #[error("{0:?} is no part of a program, such as weir_worker::stage; write level or part=level")]
+    #[error("{0:?} is no part of a program, such as actix_server::worker; write level or part=level")]
     NoPart(String),
     /// Something else is wrong with a directive.
     #[error("{directive:?} is no directive; write level or part=level")]
