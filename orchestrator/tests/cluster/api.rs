@@ -360,9 +360,9 @@ fn pinned_connections_stay_as_they_are() {
     assert!(metrics.lines().any(counted), "{}", cluster.logs());
     // What the pins did is part of the trace, so a replay sees it too.
     let trace = cluster.admin("/api/v1/trace").unwrap();
-    let policies =
+    let mut policies =
         trace["entries"].as_array().unwrap().iter().filter_map(|line| line["entry"]["policy"].as_str());
-    assert!(policies.last().unwrap().contains("F:layer1.2"), "{trace}");
+    assert!(policies.next_back().unwrap().contains("F:layer1.2"), "{trace}");
     let off = json!({ "on": [], "off": ["F:layer1.1"] });
     let any = [json_body, ("if-match", "*")];
     assert_eq!(ask(&cluster, "PUT", "pins", &any, &off.to_string()).0, 200);
