@@ -14,7 +14,7 @@ export RUST_TEST_THREADS
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test test-otlp test-dashboards test-helm test-page test-planner-wide bench-planner bench-adaptive bench-gateway check clean train-smoke models
+.PHONY: help setup build demo test test-api test-otlp test-dashboards test-helm test-page test-planner-wide bench-planner bench-adaptive bench-gateway check clean train-smoke models
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,8 @@ bench-gateway: build ## the gateway under Triton's perf_analyzer, beside a bare 
 
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); \
-	WEIR_TEST_PYTHON=$$python WEIR_TEST_PROMETHEUS=$$prometheus cargo test --workspace --release $(TEST_ARGS)
+	schemathesis=$$(scripts/setup-python.sh orchestrator/tests/api-requirements.txt); \
+	WEIR_TEST_SCHEMATHESIS=$$schemathesis WEIR_TEST_PYTHON=$$python WEIR_TEST_PROMETHEUS=$$prometheus cargo test --workspace --release $(TEST_ARGS)
 	test -n "$(TEST_ARGS)" || $(MAKE) --no-print-directory test-dashboards test-helm test-page test-otlp
 
 OTLP := --features weir-orchestrator/otlp,weir-worker/otlp
@@ -45,6 +46,11 @@ OTLP := --features weir-orchestrator/otlp,weir-worker/otlp
 test-otlp: setup ## spans at a receiver of OTLP, by programs with the feature otlp (a part of make test)
 	cargo build --workspace --release $(OTLP) --bins --test otlp
 	cargo test --workspace --release $(OTLP) --test otlp
+
+test-api: setup ## schemathesis over the admin API, with and without tokens, and all its tests (a part of make test, with fewer examples)
+	schemathesis=$$(scripts/setup-python.sh orchestrator/tests/api-requirements.txt); \
+	WEIR_TEST_SCHEMATHESIS=$$schemathesis WEIR_TEST_EXAMPLES=100 \
+	cargo test --release -p weir-orchestrator --test cluster -- --nocapture api:: schemathesis::
 
 test-dashboards: build ## dashboards and rules against Prometheus and a small cluster (a part of make test)
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); cd dashboards/tests; \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the Python environment of the tests and prints the path of its python on stdout.
 #
-#   scripts/setup-python.sh
+#   scripts/setup-python.sh [REQUIREMENTS]
 #
 # It lies in the user's cache, under a key made of the requirements and of the Python that it was made for:
 # change either and a new one is made; all clones with the same requirements share one.
@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly REQUIREMENTS=orchestrator/tests/requirements.txt
+readonly REQUIREMENTS=${1:-orchestrator/tests/requirements.txt}
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/weir/python
 
 say() { printf 'python: %s\n' "$*" >&2; }

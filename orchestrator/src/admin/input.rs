@@ -9,6 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, JsonConfig, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{Error, FromRequest, HttpRequest};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
 
@@ -21,6 +23,17 @@ const JSON_MAX_BYTES: usize = 8 << 20;
 /// A TOML document in the body: `application/toml`, or text of no other kind.
 #[derive(Debug)]
 pub struct Toml(pub String);
+
+/// A JSON object in the body. Lists are none, though serde would read a structure from one.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = serde_json::Map::deserialize(deserializer)?;
+        serde_json::from_value(object.into()).map(Self).map_err(D::Error::custom)
+    }
+}
 
 /// Has mistakes in paths, queries and JSON bodies answered as problems.
 pub fn configure(config: &mut ServiceConfig) {
@@ -51,6 +64,13 @@ impl FromRequest for Toml {
             let bytes = body.await.map_err(|error| of_payload(error.as_error::<PayloadError>()))?;
             let text = String::from_utf8(bytes.to_vec())
                 .map_err(|_| Problem::bad("Bad body", "the body is not UTF-8, as TOML must be"))?;
+            if text.trim().is_empty() {
+                return Err(Problem::bad(
+                    "Bad body",
+                    "the body is empty; send the file, as with curl --data-binary @FILE",
+                )
+                .into());
+            }
             Ok(Self(text))
         })
     }

@@ -9,6 +9,7 @@ mod health;
 mod history;
 mod input;
 mod log_level;
+mod openapi;
 mod operate;
 mod page;
 mod paging;

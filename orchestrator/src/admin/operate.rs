@@ -4,13 +4,14 @@ use actix::Message;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::input::Toml;
 use super::policy::Dry;
 use super::problem::Problem;
 use super::read::worker_document;
 use super::state::{AdminState, ask, refused, status};
-use super::views::{PlanDocument, PredictedDocument};
+use super::views::{PlanDocument, PredictedDocument, WorkerDocument};
 use crate::replan::Decision;
 use crate::supervisor::{
     ApplyPlan, Cordon, DrainWorker, ForceReplan, Intent, PauseReplanning, Refusal, ReplanningState,
@@ -20,7 +21,7 @@ use crate::supervisor::{
 type Answer = Result<HttpResponse, Problem>;
 
 /// `POST /api/v1/replanning/{force,pause,resume}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReplanningDocument {
     /// Whether the plan adapts now.
     pub replanning: ReplanningState,
@@ -31,7 +32,7 @@ pub struct ReplanningDocument {
 }
 
 /// `PUT /api/v1/plan`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AppliedDocument {
     /// Whether it was only checked.
     pub dry_run: bool,
@@ -41,14 +42,42 @@ pub struct AppliedDocument {
     pub predicted: Option<PredictedDocument>,
 }
 
+/// Gives the worker no stage in new plans; what runs goes on.
+#[utoipa::path(
+    post, path = "/api/v1/workers/{name}/cordon", tag = "workers", operation_id = "workers_name_cordon_post",
+    params(("name" = String, Path, description = "The worker's name")),
+    responses(
+        (status = 200, description = "The worker", body = WorkerDocument),
+        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn cordon(state: Data<AdminState>, name: Path<String>) -> Answer {
     to_worker(&state, &name, Cordon(name.to_string())).await
 }
 
+/// Cordons the worker, and makes a plan without it at once.
+#[utoipa::path(
+    post, path = "/api/v1/workers/{name}/drain", tag = "workers", operation_id = "workers_name_drain_post",
+    params(("name" = String, Path, description = "The worker's name")),
+    responses(
+        (status = 200, description = "The worker", body = WorkerDocument),
+        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There is no plan without it", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn drain(state: Data<AdminState>, name: Path<String>) -> Answer {
     to_worker(&state, &name, DrainWorker(name.to_string())).await
 }
 
+/// Lets plans use the worker again.
+#[utoipa::path(
+    post, path = "/api/v1/workers/{name}/uncordon", tag = "workers", operation_id = "workers_name_uncordon_post",
+    params(("name" = String, Path, description = "The worker's name")),
+    responses(
+        (status = 200, description = "The worker", body = WorkerDocument),
+        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn uncordon(state: Data<AdminState>, name: Path<String>) -> Answer {
     to_worker(&state, &name, Uncordon(name.to_string())).await
 }
@@ -64,6 +93,14 @@ where
     worker_document(&status(state).await?, name)
 }
 
+/// Asks the planner now and takes its best, whatever it gains.
+#[utoipa::path(
+    post, path = "/api/v1/replanning/force", tag = "plan", operation_id = "replanning_force_post",
+    responses(
+        (status = 200, description = "What came of it", body = ReplanningDocument),
+        (status = 409, description = "Not possible now", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn force(state: Data<AdminState>) -> Answer {
     match ask(&state, ForceReplan).await? {
         Ok(forced) => answer(&state, forced.decision, Some(forced.reason)).await,
@@ -71,11 +108,25 @@ pub async fn force(state: Data<AdminState>) -> Answer {
     }
 }
 
+/// Leaves the plan as it is, as long as it answers.
+#[utoipa::path(
+    post, path = "/api/v1/replanning/pause", tag = "plan", operation_id = "replanning_pause_post",
+    responses(
+        (status = 200, description = "Paused", body = ReplanningDocument),
+    )
+)]
 pub async fn pause(state: Data<AdminState>) -> Answer {
     ask(&state, PauseReplanning).await?;
     answer(&state, None, None).await
 }
 
+/// Lets the plan adapt again.
+#[utoipa::path(
+    post, path = "/api/v1/replanning/resume", tag = "plan", operation_id = "replanning_resume_post",
+    responses(
+        (status = 200, description = "Running, or off", body = ReplanningDocument),
+    )
+)]
 pub async fn resume(state: Data<AdminState>) -> Answer {
     ask(&state, ResumeReplanning).await?;
     answer(&state, None, None).await
@@ -86,6 +137,16 @@ async fn answer(state: &AdminState, decision: Option<Decision>, reason: Option<S
     Ok(HttpResponse::Ok().json(ReplanningDocument { replanning, decision, reason }))
 }
 
+/// Runs a plan that a person wrote, and pauses re-planning.
+#[utoipa::path(
+    put, path = "/api/v1/plan", tag = "plan", operation_id = "plan_put",
+    request_body(content = String, content_type = "application/toml", description = "A plan file", example = json!("workers = [\"camera\"]\n")), params(Dry),
+    responses(
+        (status = 200, description = "It is rolled out, or would be", body = AppliedDocument),
+        (status = 409, description = "Another plan is on its way", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It cannot be used", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn apply_plan(state: Data<AdminState>, query: Query<Dry>, body: Toml) -> Answer {
     let intent = if query.dry_run { Intent::DryRun } else { Intent::Act };
     match ask(&state, ApplyPlan { text: body.0, intent }).await? {

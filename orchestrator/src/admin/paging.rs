@@ -1,6 +1,7 @@
 //! Pages of long lists: `limit` and `cursor`.
 
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::problem::Problem;
 
@@ -11,10 +12,15 @@ const LIMIT_DEFAULT: u32 = 100;
 pub const LIMIT_MAX: u32 = 500;
 
 /// `?limit=N&cursor=C`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
+    /// The most entries to answer: 1 to 500, 100 by default.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+    /// The `next` of the answer before, or the place of an entry that is known.
+    #[param(pattern = "^([0-9]{1,15}|[0-9a-f]{1,15}-[0-9]{1,15})$")]
     cursor: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 
 use super::problem::{refuse_method, unknown};
 use super::state::AdminState;
-use super::{health, history, input, log_level, operate, page, policy, read, readiness, solve, stream};
+use super::{health, history, input, log_level, openapi, operate, page, policy, read, readiness, solve, stream};
 
 /// Mounts the routes.
 pub fn configure(state: AdminState) -> impl FnOnce(&mut ServiceConfig) {
@@ -18,6 +18,7 @@ pub fn configure(state: AdminState) -> impl FnOnce(&mut ServiceConfig) {
             .configure(input::configure)
             .configure(reading)
             .configure(steering)
+            .configure(|config| openapi::configure(config, at))
             .configure(page::configure)
             .default_service(web::to(unknown));
     }

@@ -12,7 +12,9 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::web::{Data, Json, block};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
+use utoipa::ToSchema;
 
+use super::input::Object;
 use super::problem::Problem;
 use super::state::{AdminState, ask, refused};
 use crate::checker;
@@ -34,27 +36,39 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const FRONT_KEPT: Duration = Duration::from_secs(5);
 
 /// `POST /api/v1/plan/solve`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SolveRequest {
     /// A policy file; the policy in force, where none is given.
     policy: Option<String>,
     /// What to plan on; the cluster as it is now, where none is given.
+    #[schema(value_type = Option<Object>)]
     snapshot: Option<Box<Snapshot>>,
     /// Whether to answer the Pareto front.
     #[serde(default)]
     pareto: bool,
 }
 
+/// What `POST /api/v1/plan/solve` answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what is written without it")]
+pub enum SolveAnswer {
+    /// The best plan.
+    One(Box<Solution>),
+    /// The front.
+    Front(Vec<Solution>),
+}
+
 /// `GET /api/v1/pareto`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ParetoDocument {
     /// Plans of which none is better than another in everything, the fastest first; and the one that runs.
     pub points: Vec<PointDocument>,
 }
 
 /// A plan of the front.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PointDocument {
     /// Of one request.
     pub latency_seconds: f64,
@@ -75,8 +89,17 @@ pub struct PointDocument {
 /// The last front, and when it was computed.
 pub type Front = Option<(Instant, ParetoDocument)>;
 
-pub async fn solve_plan(state: Data<AdminState>, body: Json<SolveRequest>) -> Answer {
-    let SolveRequest { policy, snapshot, pareto: front } = body.into_inner();
+/// The best plan, or the Pareto front; changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/plan/solve", tag = "plan", operation_id = "plan_solve_post",
+    request_body = SolveRequest,
+    responses(
+        (status = 200, description = "A solution with its proof; an array of them with `pareto`", body = SolveAnswer),
+        (status = 422, description = "It cannot be used, or there is no plan", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn solve_plan(state: Data<AdminState>, body: Json<Object<SolveRequest>>) -> Answer {
+    let SolveRequest { policy, snapshot, pareto: front } = body.into_inner().0;
     let Some(snapshot) = snapshot else {
         let premise = premise(&state, policy).await?;
         let policy = read(&premise.policy)?;
@@ -94,6 +117,14 @@ pub async fn with_policy(state: &AdminState, policy: Option<String>) -> Answer {
     answer(state, premise.snapshot, policy, false).await
 }
 
+/// What each point of accuracy costs.
+#[utoipa::path(
+    get, path = "/api/v1/pareto", tag = "plan", operation_id = "pareto_get",
+    responses(
+        (status = 200, description = "Plans of which none is better in everything", body = ParetoDocument),
+        (status = 409, description = "There is no plan", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub async fn front(state: Data<AdminState>) -> Answer {
     let mut kept: OwnedMutexGuard<Front> = Arc::clone(&state.front).lock_owned().await;
     if let Some((_, document)) =

@@ -13,6 +13,7 @@ use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
+use utoipa::IntoParams;
 
 use super::problem::Problem;
 use super::state::{AdminState, FOLLOWERS_MAX, ask, document};
@@ -29,9 +30,11 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const RETRY_MS: u64 = 1_000;
 
 /// `?cursor=ID`: as the header `Last-Event-ID`, for the first connection of a browser, which cannot send one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct From {
+    /// Where to begin: an event's id.
     cursor: Option<String>,
 }
 
@@ -44,6 +47,14 @@ struct Follower {
     _place: OwnedSemaphorePermit,
 }
 
+/// What happens, as it happens: server-sent events `log`, `plan`, and each second `state`.
+#[utoipa::path(
+    get, path = "/api/v1/events/stream", tag = "look", operation_id = "events_stream_get",
+    params(From, ("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen")),
+    responses(
+        (status = 200, description = "Until either end closes", body = String, content_type = "text/event-stream"),
+    )
+)]
 pub async fn events(
     request: HttpRequest,
     state: Data<AdminState>,

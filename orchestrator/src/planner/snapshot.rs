@@ -143,33 +143,39 @@ pub struct CodecCost {
 }
 
 /// Where each layer is computed, and how activations travel: what a planner decides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
     /// Active connections.
+    #[schema(value_type = Object)]
     pub active: ActiveSet,
     /// Cut points, one fewer than stages.
+    #[schema(value_type = Vec<u16>)]
     pub cuts: Vec<LayerId>,
     /// One worker for each stage, none twice.
+    #[schema(value_type = Vec<String>)]
     pub workers: Vec<WorkerId>,
     /// Encodings that are not f32, by link.
     pub encodings: Vec<LinkEncoding>,
 }
 
 /// How activations travel on one link.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkEncoding {
     /// Who sends.
+    #[schema(value_type = String)]
     pub from: PeerName,
     /// Who receives.
+    #[schema(value_type = String)]
     pub to: PeerName,
     /// The encoding.
+    #[schema(value_type = String)]
     pub encoding: Encoding,
 }
 
 /// What a placement costs, by the optimisation model.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Terms {
     /// T: from the gateway's first byte to the logits, one request in flight.
     pub latency_seconds: f64,

@@ -31,7 +31,7 @@ impl Effort {
 }
 
 /// A plan with its proof.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Solution {
     /// What to do.
     pub placement: Placement,
@@ -44,6 +44,7 @@ pub struct Solution {
     /// `(objective - bound) / objective`; zero where the plan is proven to be the best.
     pub gap: f64,
     /// Limits that this plan uses up to within [`BINDING`] of their value.
+    #[schema(value_type = Vec<serde_json::Value>)]
     pub binding: Vec<Limit>,
     /// The best other plans that were met: of other active sets, or on other workers.
     pub runners_up: Vec<Alternative>,
@@ -55,7 +56,7 @@ pub struct Solution {
 pub const BINDING: f64 = 0.02;
 
 /// Another plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Alternative {
     /// What it would do.
     pub placement: Placement,

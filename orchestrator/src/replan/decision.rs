@@ -1,11 +1,12 @@
 //! A decision and its reasons, as they are carried out, shown and recorded.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::planner::snapshot::{Placement, Terms};
 
 /// To run another placement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     /// Why.
     pub kind: Kind,
@@ -28,7 +29,7 @@ pub struct Decision {
 }
 
 /// Why the plan changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// There was none.
@@ -60,7 +61,7 @@ pub enum Kind {
 }
 
 /// Something that has changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Shift {
     /// What, as in `goodput of camera -> router`.
     pub what: String,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::gateway::Counted;
 
@@ -12,7 +13,7 @@ use crate::gateway::Counted;
 const SPAN_SECONDS: f64 = 10.0;
 
 /// Answers of the last seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AnswerRates {
     /// Answers per second.
     pub per_second: f64,

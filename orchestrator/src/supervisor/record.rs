@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use weir_shared::plan::PlanId;
 
 use crate::planner::snapshot::{EncodingLoss, LinkState, WorkerState};
@@ -19,7 +20,7 @@ const ENTRIES: usize = 512;
 const BYTES_MAX: usize = 64 << 20;
 
 /// A decision and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventRecord {
     /// Rises by one from event to event.
     pub number: u64,
@@ -44,7 +45,7 @@ pub struct EventRecord {
 }
 
 /// How far a decision got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
     /// It is being rolled out.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use weir_shared::ids::PeerName;
 use weir_shared::wire::control::LinkReport;
 
@@ -11,14 +12,14 @@ use crate::supervisor::Status;
 use crate::telemetry::LinkEstimate;
 
 /// `GET /api/v1/links`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LinksDocument {
     /// Every link that a plan has open or that is measured, by sender.
     pub links: Vec<LinkDocument>,
 }
 
 /// One directed link, as its sender sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LinkDocument {
     /// Who sends.
     pub from: String,

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use weir_shared::plan::{Encoding, Plan};
 
 /// `GET /api/v1/plan`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlanDocument {
     /// Incarnation of the orchestrator that made it.
     pub term: u64,
@@ -19,6 +20,7 @@ pub struct PlanDocument {
     /// Connections that are off, as `F:layer2.1,S:layer1.0`; empty when all are active.
     pub active_off: String,
     /// `folded` or `separate`.
+    #[schema(value_type = String)]
     pub batch_norm: weir_shared::plan::plan::BatchNorm,
     /// The most samples in one request.
     pub max_batch: u16,
@@ -31,7 +33,7 @@ pub struct PlanDocument {
 }
 
 /// One stage of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StageDocument {
     /// Position.
     pub index: u16,
@@ -52,7 +54,7 @@ pub struct StageDocument {
 }
 
 /// A range of layers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LayersDocument {
     /// The first.
     pub start: u16,
@@ -61,15 +63,17 @@ pub struct LayersDocument {
 }
 
 /// How one peer reaches another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RouteDocument {
     /// Who sends.
     pub from: String,
     /// Who receives.
     pub to: String,
     /// Where the sender dials.
+    #[schema(value_type = String)]
     pub address: SocketAddr,
     /// How activations are written.
+    #[schema(value_type = String)]
     pub encoding: Encoding,
 }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use weir_shared::arch::{Block, LayerId, Shortcut};
 use weir_shared::plan::{Connection, Plan};
 use weir_shared::wire::control::LinkReport;
@@ -14,7 +15,7 @@ use crate::planner::snapshot::Terms;
 use crate::supervisor::{AccuracyStatus, AnswerRates, ReplanningState, Status};
 
 /// `GET /api/v1/state`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StateDocument {
     /// When this was so, in milliseconds since 1970.
     pub unix_ms: u64,
@@ -51,7 +52,7 @@ pub struct StateDocument {
 }
 
 /// What is asked of the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LoadDocument {
     /// Requests per second that are offered, as plans reckon.
     pub offered_per_second: f64,
@@ -62,7 +63,7 @@ pub struct LoadDocument {
 }
 
 /// What the profile says of the answers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AccuracyDocument {
     /// With everything active and f32, 0 to 1.
     pub full: f64,
@@ -75,7 +76,7 @@ pub struct AccuracyDocument {
 }
 
 /// What the optimisation model states.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PredictedDocument {
     /// From the gateway's first byte to the logits, one request in flight.
     pub latency_seconds: f64,
@@ -88,7 +89,7 @@ pub struct PredictedDocument {
 }
 
 /// Connections that a person has decided on, by name, as in `F:layer2.1`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PinsDocument {
     /// Always computed.
@@ -100,7 +101,7 @@ pub struct PinsDocument {
 }
 
 /// The network, block by block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NetworkDocument {
     /// Its name.
     pub arch: String,
@@ -109,7 +110,7 @@ pub struct NetworkDocument {
 }
 
 /// One residual block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BlockDocument {
     /// As in `layer1.0`.
     pub name: String,

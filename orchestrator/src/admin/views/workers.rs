@@ -4,26 +4,28 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use weir_shared::ids::WorkerId;
 
 use crate::cluster::WorkerView;
 use crate::supervisor::Status;
 
 /// `GET /api/v1/workers`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkersDocument {
     /// Every worker that has been seen, by name.
     pub workers: Vec<WorkerDocument>,
 }
 
 /// One worker: `GET /api/v1/workers/{name}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerDocument {
     /// Its name.
     pub name: String,
     /// `connected` or `lost`.
     pub state: String,
     /// Where other peers reach it.
+    #[schema(value_type = String)]
     pub address: SocketAddr,
     /// Compute threads.
     pub threads: u16,
