@@ -44,6 +44,8 @@ const weights = inputs(
     WEIGHTS.map(([key, name]) => [key, name, "", 1]),
 );
 const bounds = inputs(byId("policy-bounds"), "bounds", BOUNDS);
+// What holds where nothing is written.
+byId("policy-bounds-accuracy_loss_points").placeholder = "1";
 
 function inputs(home, table, rows) {
     return rows.map(([key, name, unit, factor]) => {

@@ -16,6 +16,9 @@ const KINDS = {
     bypass: "Bypass",
     rollback: "Rolled back",
     policy: "Policy changed",
+    forced: "Forced",
+    drained: "Worker drained",
+    by_hand: "Plan by hand",
 };
 const KEPT = 200;
 const SPOKEN = 5;
