@@ -59,7 +59,7 @@ export const perSecond = (value) => unit(value, "/s");
 export const points = (value) => (missing(value) ? NONE : `${value.toFixed(2)}${SPACE}points`);
 export const percent = (ratio) => (missing(ratio) ? NONE : `${share(ratio * 100)}${SPACE}%`);
 const share = (value) =>
-    value === 0 ? "0" : value.toFixed(Math.abs(value) >= 9.95 ? 0 : Math.abs(value) >= 0.095 ? 1 : 2);
+    Math.abs(value) < 0.005 ? "0" : value.toFixed(Math.abs(value) >= 9.95 ? 0 : Math.abs(value) >= 0.095 ? 1 : 2);
 
 /** An accuracy, of which tenths count. */
 export const accuracy = (ratio) => (missing(ratio) ? NONE : `${(ratio * 100).toFixed(1)}${SPACE}%`);

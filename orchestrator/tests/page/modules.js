@@ -32,6 +32,7 @@ async () => {
         next_unit: [rate(999_999), "1.00\u00a0MB/s"],
         percent: [percent(0.0024), "0.2\u00a0%"],
         zero: [percent(0), "0\u00a0%"],
+        next_to_nothing: [percent(1e-7), "0\u00a0%"],
         small: [digits(0.00123), "0.001"],
         corners: [rounded([[0, 0], [20, 0], [20, 20]]), "M0.0 0.0L10.0 0.0Q20.0 0.0 20.0 10.0L20.0 20.0"],
         ticks: [ticks(0.9).join(), "0,0.25,0.5,0.75"],
