@@ -56,6 +56,8 @@ fn words(line: &str) -> Vec<String> {
         }
     }
     words.extend(word);
+    // "And so on."
+    words.retain(|word| word != "…" && word != "...");
     // Settings before the program are the shell's.
     let is_setting = |word: &&String| {
         word.split_once('=')
