@@ -12,7 +12,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use super::access::Access;
 use super::problem::Problem;
 use super::views::NumberedEntry;
-use super::{health, history, operate, policy, read, solve, stream};
+use super::{health, history, log_level, operate, policy, read, solve, stream};
 
 /// Where the description is.
 pub const PATH: &str = "/api/v1/openapi.json";
@@ -27,6 +27,8 @@ pub const PATH: &str = "/api/v1/openapi.json";
     ),
     paths(
         health::version,
+        log_level::get,
+        log_level::put,
         read::state,
         read::plan,
         read::workers,

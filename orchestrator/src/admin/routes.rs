@@ -5,7 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 
 use super::problem::{refuse_method, unknown};
 use super::state::AdminState;
-use super::{health, history, input, log_level, openapi, operate, page, policy, read, readiness, solve, stream};
+use super::{
+    health, history, input, log_level, openapi, operate, page, policy, read, readiness, solve, stream,
+};
 
 /// Mounts the routes.
 pub fn configure(state: AdminState) -> impl FnOnce(&mut ServiceConfig) {
