@@ -152,6 +152,55 @@ ROWS = [
             {"all workers": JOULES.format("")},
         ),
     ],
+    [
+        series(
+            "Gain of the latest decision",
+            """
+                Promised: of the objective, by the optimisation model. Measured: of the old plan's latency, on the new
+                plan's first answers; below zero where the plan gives latency for something else.
+            """,
+            "percentunit",
+            {
+                "promised": "max(weir_plan_predicted_gain_ratio)",
+                "measured": "max(weir_plan_measured_gain_ratio)",
+            },
+            steps=True,
+            limits=(None, 1),
+            none=NOT_STATED,
+        ),
+        stat(
+            "Latency allowed",
+            "The policy's bound; 0 where there is none.",
+            "s",
+            "max(weir_policy_latency_bound_seconds)",
+            none="No policy is in force.",
+            width=3,
+        ),
+        stat(
+            "Energy allowed",
+            "For one request, by the policy; 0 where there is no bound.",
+            "joule",
+            "max(weir_policy_energy_bound_joules)",
+            none="No policy is in force.",
+            width=3,
+        ),
+        stat(
+            "Points of accuracy",
+            "That a plan may lose, by the policy; 100 where there is no bound.",
+            "none",
+            "max(weir_policy_accuracy_loss_bound_points)",
+            none="No policy is in force.",
+            width=3,
+        ),
+        stat(
+            "Answers demanded",
+            "The policy's bound on throughput; 0 where there is none.",
+            "reqps",
+            "max(weir_policy_throughput_bound_per_second)",
+            none="No policy is in force.",
+            width=3,
+        ),
+    ],
     row("What was chosen"),
     [
         series(
