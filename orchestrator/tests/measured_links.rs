@@ -160,7 +160,8 @@ fn a_collapse_is_believed_within_a_second_although_a_transfer_is_stuck_in_it() {
 #[test]
 fn a_probe_measures_a_link_that_carries_nothing() {
     run(async {
-        let story = Story::new(conditions(10, 20));
+        // Slow enough that a burst of 32 KiB takes many times what a busy machine is late by.
+        let story = Story::new(conditions(4, 20));
         let prober = Prober::start(story.transport.clone(), story.links.book());
         prober.measure(vec![ProbeTarget { peer: story.to.clone(), address: story.link.address() }]);
         let patience = tokio::time::Instant::now() + Duration::from_secs(10);
@@ -173,7 +174,7 @@ fn a_probe_measures_a_link_that_carries_nothing() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
         assert!(report.up && !report.open && report.probes == 1);
-        check("goodput", report.goodput.unwrap().bytes_per_second, 1.25e6 * 0.95, 0.3);
+        check("goodput", report.goodput.unwrap().bytes_per_second, 0.5e6 * 0.95, 0.3);
         check("round trip", report.rtt.unwrap().minimum_seconds, 0.02, 0.5);
     });
 }
