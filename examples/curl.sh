@@ -12,10 +12,10 @@ ask() { curl --silent --show-error --fail-with-body --max-time 30 "$@" && echo; 
 
 ask "$url/v2/health/ready"
 described=$(ask "$url/v2/models/$model")
-echo "$described"
+printf '%s\n' "$described"    # not echo: it would make lines of the \n between the names of classes
 
 # The width of an image is the last number of the input's shape.
-side=$(echo "$described" | sed 's/.*"shape":\[-1,3,[0-9]*,\([0-9]*\)\].*/\1/')
+side=$(printf '%s\n' "$described" | sed 's/.*"shape":\[-1,3,[0-9]*,\([0-9]*\)\].*/\1/')
 pixels=$(awk -v count="$((3 * side * side))" 'BEGIN { for (i = 0; i < count; i++) printf "%s0.5", i ? "," : "" }')
 
 # A trace context, if something upstream has one, goes with the request to every worker.
