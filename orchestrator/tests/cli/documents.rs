@@ -3,40 +3,14 @@
 //! Lines of `weir` are read by the same code as in the program; those of the other two run with `--help` behind the
 //! command, after each flag was found in the help.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use clap::Parser as _;
 use weir_orchestrator::cli::Cli;
 
+use crate::blocks;
 use crate::support::worker_binary;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Where people look for commands.
-fn documents() -> Vec<PathBuf> {
-    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|file| file.unwrap().path());
-    let more =
-        ["README.md", "CONTRIBUTING.md", "models/README.md", "scenarios/README.md", "dashboards/README.md"];
-    let files = docs.chain(more.map(|name| root().join(name)));
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
-}
-
-/// The commands in the shell blocks of a page, with lines joined that end with a backslash.
-fn commands(page: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for block in page.split("```").skip(1).step_by(2) {
-        let Some((language, text)) = block.split_once('\n') else {
-            continue;
-        };
-        if ["sh", "bash", "shell", "console"].contains(&language.trim()) {
-            found.extend(text.replace("\\\n", " ").lines().map(|line| line.trim().to_owned()));
-        }
-    }
-    found
-}
 
 /// Shell words, up to a comment, a pipe, a redirection or the next command.
 fn words(line: &str) -> Vec<String> {
@@ -84,8 +58,8 @@ fn has_flags(program: &Path, words: &[String]) -> Result<(), String> {
 #[test]
 fn every_command_line_in_the_documents_is_understood() {
     let (mut wrong, mut seen) = (Vec::new(), 0);
-    for path in documents() {
-        for line in commands(&std::fs::read_to_string(&path).unwrap()) {
+    for block in blocks::all().iter().filter(|block| block.is_shell()) {
+        for line in block.commands() {
             let words = words(&line);
             let orchestrator = Path::new(env!("CARGO_BIN_EXE_weir-orchestrator"));
             let result = match words.first().map(String::as_str) {
@@ -99,7 +73,7 @@ fn every_command_line_in_the_documents_is_understood() {
             };
             seen += 1;
             if let Err(why) = result {
-                wrong.push(format!("{}: {line}\n  {why}", path.display()));
+                wrong.push(format!("{}: {line}\n  {why}", block.place));
             }
         }
     }
@@ -110,22 +84,13 @@ fn every_command_line_in_the_documents_is_understood() {
 /// The examples of the help texts, too: those that begin with `weir`.
 #[test]
 fn every_example_in_the_help_is_understood() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/expected");
     let (mut wrong, mut seen) = (Vec::new(), 0);
-    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let Some((_, examples)) = text.split_once("Examples:\n") else {
-            continue;
-        };
-        for line in examples.replace("\\\n", " ").lines().filter(|line| line.starts_with("  weir ")) {
-            // What it does stands behind it, after more than one space.
-            let line = line.trim_start().split("   ").next().unwrap();
+    for block in blocks::helps() {
+        for line in block.commands().iter().filter(|line| line.starts_with("weir ")) {
             seen += 1;
-            if let Err(error) = Cli::try_parse_from(words(line))
-                .map(drop)
-                .or_else(|error| if error.use_stderr() { Err(error) } else { Ok(()) })
-            {
-                wrong.push(format!("{}: {line}\n  {error}", file.display()));
+            match Cli::try_parse_from(words(line)) {
+                Err(error) if error.use_stderr() => wrong.push(format!("{}: {line}\n  {error}", block.place)),
+                _ => {}
             }
         }
     }
@@ -138,5 +103,4 @@ fn words_are_those_of_a_shell() {
     let line = "$ WEIR_THREADS=4 weir infer 'a b.png' \"c\" --top=1 # what is it? | less";
     assert_eq!(words(line), ["weir", "infer", "a b.png", "c", "--top=1"]);
     assert_eq!(words("weir snapshot > now.json"), ["weir", "snapshot"]);
-    assert_eq!(commands("```sh\na \\\n  b\nc\n```\n```toml\nd\n```"), ["a    b", "c"]);
 }

@@ -7,8 +7,10 @@
 )]
 
 mod basics;
+mod blocks;
 mod cluster;
 mod documents;
+mod examples;
 mod expected;
 mod help;
 mod images;

@@ -380,26 +380,3 @@ fn pinned_connections_stay_as_they_are() {
     let state = cluster.admin("/api/v1/state").unwrap();
     assert_eq!((&state["pins"], &state["network"]["blocks"][1]["residual"]), (&off, &json!("off")));
 }
-
-/// Blocks of shell in docs/api.md.
-fn examples() -> Vec<String> {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api.md")).unwrap();
-    page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn the_examples_of_the_page_work() {
-    let site = Site::new("resnet20");
-    let cluster = adaptive(&site, &[]);
-    let blocks = examples();
-    assert!(blocks.len() >= 3);
-    for block in blocks {
-        let output = std::process::Command::new("bash")
-            .args(["-euo", "pipefail", "-c", &block])
-            .env("WEIR_ADMIN", format!("http://{}", cluster.admin))
-            .current_dir(site.folder.path())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
