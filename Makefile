@@ -35,6 +35,8 @@ bench-gateway: build ## the gateway under Triton's perf_analyzer, beside a bare 
 	perf_analyzer=$$(scripts/setup-perf-analyzer.sh); cargo build --release -p weir-orchestrator --example echo; \
 	scripts/bench-gateway.py --perf-analyzer $$perf_analyzer --bin $(TARGET_DIR)/release --echo $(TARGET_DIR)/release/examples/echo $(BENCH_ARGS)
 
+# The documents' examples use these, and tests run those.
+test: export WEIR_SETUP_TOOLS := curl jq openssl
 test: setup ## run all tests (TEST_ARGS); release, so that they share the demo's build
 	python=$$(scripts/setup-python.sh); prometheus=$$(scripts/setup-prometheus.sh); \
 	schemathesis=$$(scripts/setup-python.sh orchestrator/tests/api-requirements.txt); \

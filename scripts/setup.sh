@@ -22,6 +22,8 @@ command -v make >/dev/null || missing+=(make)
 command -v python3 >/dev/null || missing+=(python3)
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+# What only tests need: `make test` names it.
+for tool in ${WEIR_SETUP_TOOLS:-}; do command -v $tool >/dev/null || missing+=("$tool"); done
 if ((${#missing[@]} > 0)); then
     install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
     if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then

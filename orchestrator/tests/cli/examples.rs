@@ -55,13 +55,11 @@ impl<'a> Stage<'a> {
         let picture = image::RgbImage::from_fn(96, 64, |x, y| image::Rgb([x as u8, y as u8, (x * y) as u8]));
         picture.save(stock.join("cat.jpg")).unwrap();
         let documents = blocks::all();
-        let settings = |beginning: &str, name: &str| {
-            let shown = |block: &&Block| block.language == "toml" && block.text.starts_with(beginning);
+        for (name, file) in [("/etc/weir.toml", "weir.toml"), ("home.toml", "home.toml")] {
+            let shown = |block: &&Block| block.text.starts_with(&format!("# {name}\n"));
             let block = documents.iter().find(shown).unwrap_or_else(|| panic!("no document shows {name}"));
-            std::fs::write(stock.join(name), &block.text).unwrap();
-        };
-        settings("[orchestrator]", "weir.toml");
-        settings("[bounds]", "home.toml");
+            std::fs::write(stock.join(file), &block.text).unwrap();
+        }
         std::fs::write(stock.join("plan.toml"), PLAN).unwrap();
         std::fs::write(stock.join("viewer.token"), "a-token-of-viewers-0123\n").unwrap();
         let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces/a-worker-dies.jsonl");
@@ -175,7 +173,16 @@ fn what_the_documents_show_works_as_printed() {
     for block in &other {
         assert!(!block.language.is_empty(), "{}: say what the block is: sh, toml, text ...", block.place);
     }
-    let met = Stage::new(&cluster).run_all(&shell);
+    let stage = Stage::new(&cluster);
+    let met = stage.run_all(&shell);
+    let is_policy = |block: &&Block| {
+        block.language == "toml" && ["[bounds]", "[replan]"].iter().any(|table| block.text.contains(table))
+    };
+    for block in other.iter().filter(is_policy) {
+        let file = format!("cat > policy.toml <<'END'\n{}END", block.text);
+        let checked = stage.run(&[file, "weir policy check policy.toml".to_owned()]);
+        checked.unwrap_or_else(|why| panic!("{} is no policy: {why}", block.place));
+    }
     let in_help = |beginning: &str| {
         blocks::helps().iter().flat_map(Block::commands).any(|command| command.starts_with(beginning))
     };
