@@ -19,8 +19,8 @@ use weir_shared::ids::{PeerName, Role, Term};
 use weir_shared::images::shorter_side;
 use weir_shared::profile::Profile;
 use weir_shared::transport::{
-    Admitted, BindError, Identity, LinkBook, Links, OnUndelivered, ProbeSink, Prober, Protocol, Settings,
-    Transport, Undelivered, close_code,
+    Admitted, BindError, Certificates, LOOK, LinkBook, Links, OnUndelivered, ProbeSink, Prober, Protocol,
+    Rotation, Settings, Transport, Undelivered, close_code,
 };
 use weir_shared::wire::control::RequestFailure;
 
@@ -39,8 +39,8 @@ use crate::supervisor::{PlanSource, Policy, Supervisor, SupervisorParts};
 
 /// What an orchestrator is told at its start.
 pub struct Config {
-    /// Certificate, key and authority.
-    pub identity: Identity,
+    /// Certificate, key and authorities, and where new ones will be.
+    pub certificates: Certificates,
     /// UDP address for workers.
     pub listen: SocketAddr,
     /// Where workers reach this process, if that is not `listen`.
@@ -85,6 +85,8 @@ pub struct Orchestrator {
     gateway: Addr<GatewayActor>,
     supervisor: Addr<Supervisor>,
     servers: Vec<ServerHandle>,
+    /// Keeps the certificates new.
+    _rotation: Rotation,
     /// Where workers are accepted.
     pub quic_address: SocketAddr,
     /// Where the inference API listens.
@@ -133,11 +135,12 @@ impl Orchestrator {
     /// # Errors
     /// If a port or the identity cannot be used.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let name = config.identity.name().clone();
+        let identity = config.certificates.current();
+        let name = identity.name().clone();
         if name.role() != Role::Orchestrator {
             return Err(StartError::NotAnOrchestrator(name));
         }
-        let transport = Transport::bind(&config.identity, config.listen, config.transport)?;
+        let transport = Transport::bind(&identity, config.listen, config.transport)?;
         let quic_address = transport.address()?;
         let (http, http_address) = listen(config.http)?;
         let (admin, admin_address) = listen(config.admin)?;
@@ -145,6 +148,10 @@ impl Orchestrator {
             tracing::info!("without --admin-token-file, /api/v1 answers this machine only");
         }
         let metrics = Arc::new(Metrics::new()?);
+        let shown = metrics.clone();
+        let rotation = Rotation::start(config.certificates, transport.clone(), LOOK, move |identity| {
+            shown.certificate(identity.expires().unix_timestamp());
+        });
         let (statistics, occupied) = (Arc::default(), Arc::default());
         let (plans, known_plans) = watch::channel(Arc::default());
         let (publish_admission, admission) = watch::channel(Admission::NoPlan);
@@ -225,7 +232,16 @@ impl Orchestrator {
         };
         let servers = vec![serve_inference(http, backend)?, serve_admin(admin, state, config.access)?];
         tracing::info!(quic = %quic_address, http = %http_address, admin = %admin_address, "orchestrator started");
-        Ok(Self { transport, gateway, supervisor, servers, quic_address, http_address, admin_address })
+        Ok(Self {
+            transport,
+            gateway,
+            supervisor,
+            servers,
+            _rotation: rotation,
+            quic_address,
+            http_address,
+            admin_address,
+        })
     }
 
     /// The actor that decides, for a host that changes the policy or asks what was decided.

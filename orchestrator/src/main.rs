@@ -20,7 +20,7 @@ use weir_shared::config::{self, Read};
 use weir_shared::digest::Digest;
 use weir_shared::logging::{self, LogFormat};
 use weir_shared::profile::Profile;
-use weir_shared::transport::{Congestion, Identity, Settings};
+use weir_shared::transport::{Certificates, Congestion, Settings};
 use weir_shared::weights::{Checkpoint, Manifest};
 
 /// Weir's orchestrator: admits requests, decides plans, and rolls them out.
@@ -42,7 +42,7 @@ A setting is taken from its flag; else from its environment variable; else from 
 Exit status: 0 stopped by a signal, or the settings can be used; 1 failed; 2 wrong arguments or settings."
 )]
 struct Args {
-    /// Folder with ca.crt, tls.crt and tls.key.
+    /// Folder with ca.crt, tls.crt and tls.key; new ones are used without a restart.
     #[arg(long, env = "WEIR_CERTS", value_name = "DIR")]
     certs: PathBuf,
     /// The network that is served, such as resnet20 or resnet50.
@@ -159,7 +159,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     logging::start(args.log_format);
     let config = settings(args)?;
-    logging::span::start_export("weir-orchestrator", config.identity.name().short());
+    logging::span::start_export("weir-orchestrator", config.certificates.current().name().short());
     let done = serve(config);
     logging::span::stop_export();
     done
@@ -184,7 +184,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
 /// What the arguments and the files that they name come to.
 fn settings(args: &Args) -> anyhow::Result<Config> {
     let access = Access::new(args.viewer_token_file.as_deref(), args.admin_token_file.as_deref())?;
-    let identity = Identity::load(&args.certs)?;
+    let certificates = Certificates::open(&args.certs)?;
     let checkpoint = Checkpoint::open(&args.weights)?;
     let network = checkpoint.spec(args.arch)?;
     checkpoint.check(&network.network())?;
@@ -220,7 +220,7 @@ fn settings(args: &Args) -> anyhow::Result<Config> {
         access,
         policy,
         profile,
-        identity,
+        certificates,
         listen: args.listen,
         advertise: args.advertise,
         http: args.http,

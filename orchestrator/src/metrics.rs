@@ -39,6 +39,7 @@ pub struct Metrics {
     unexpected_replies: IntCounter,
     degraded: IntCounter,
     refused: IntCounterVec,
+    certificate_expiry: Gauge,
     plan_epoch: IntGauge,
     plan_term: IntGauge,
     plan_stages: IntGauge,
@@ -102,6 +103,7 @@ impl Metrics {
             unexpected_replies: set.counter(&names::UNEXPECTED_REPLIES)?,
             degraded: set.counter(&names::DEGRADED_RESPONSES)?,
             refused: set.counters(&names::REFUSED)?,
+            certificate_expiry: set.real_gauge(&names::CERTIFICATE_EXPIRY)?,
             plan_epoch: set.gauge(&names::PLAN_EPOCH)?,
             plan_term: set.gauge(&names::PLAN_TERM)?,
             plan_stages: set.gauge(&names::PLAN_STAGES)?,
@@ -196,6 +198,11 @@ impl Metrics {
     /// A peer was refused.
     pub fn refused_peer(&self, reason: &'static str) {
         self.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// New connections show a certificate that is valid until then, in seconds since 1970.
+    pub fn certificate(&self, expires_unix_seconds: i64) {
+        self.certificate_expiry.set(expires_unix_seconds as f64);
     }
 
     /// A plan was committed, at that time since 1970.

@@ -105,6 +105,8 @@ metrics! {
         "Release of the binary; always 1";
     REFUSED = "weir_refused_total", Counter, ["reason"], "connections, activations", Both,
         "Connections and activations refused: `handshake`, `protocol`, `not_in_plan`, `request`, `malformed`, `session`, `probe`";
+    CERTIFICATE_EXPIRY = "weir_certificate_expiry_timestamp_seconds", Gauge, [], "seconds", Both,
+        "Until when the certificate that new connections show is valid, in seconds since 1970";
     // Stages, by workers.
     STAGE_EXECUTIONS = "weir_stage_executions_total", Counter, ["outcome"], "executions", Worker,
         "Stage executions that ended: `ok` or `error`";

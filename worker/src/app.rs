@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::PeerName;
 use weir_shared::telemetry::{Calibration, StartId};
-use weir_shared::transport::{Identity, Settings, Transport};
+use weir_shared::transport::{Certificates, LOOK, Rotation, Settings, Transport};
 
 use crate::admin::{self, AdminState};
 use crate::control::{Control, Outbox};
@@ -21,8 +21,8 @@ use crate::telemetry::{Telemetry, TelemetryConfig};
 
 /// What a worker is told at its start.
 pub struct Config {
-    /// Certificate, key and authority.
-    pub identity: Identity,
+    /// Certificate, key and authorities, and where new ones will be.
+    pub certificates: Certificates,
     /// UDP address for activations.
     pub listen: SocketAddr,
     /// Where other peers reach it, if that is not `listen`.
@@ -52,6 +52,8 @@ pub struct Worker {
     transport: Transport,
     stage: Addr<StageActor>,
     admin: actix_web::dev::ServerHandle,
+    /// Keeps the certificates new.
+    _rotation: Rotation,
     /// Where activations are accepted.
     pub data_address: SocketAddr,
     /// Where the HTTP side listens.
@@ -89,7 +91,7 @@ impl Worker {
         let (admin_listener, admin_address) = listen(config.admin)?;
         let outbox = Outbox::new();
         let parts = Parts {
-            identity: config.identity,
+            identity: config.certificates.current(),
             listen: config.listen,
             transport: config.transport,
             loader: config.loader,
@@ -97,6 +99,10 @@ impl Worker {
         };
         let Pipeline { worker, transport, address, stage, plans, metrics, measuring } =
             Pipeline::start(parts, prepare_thread)?;
+        let shown = metrics.clone();
+        let rotation = Rotation::start(config.certificates, transport.clone(), LOOK, move |identity| {
+            shown.certificate(identity.expires().unix_timestamp());
+        });
         let watched = stage.clone();
         let control = Control {
             transport: transport.clone(),
@@ -117,7 +123,14 @@ impl Worker {
         let admin = server.handle();
         actix_rt::spawn(server);
         tracing::info!(%worker, data = %address, admin = %admin_address, "worker started");
-        Ok(Self { transport, stage: watched, admin, data_address: address, admin_address })
+        Ok(Self {
+            transport,
+            stage: watched,
+            admin,
+            _rotation: rotation,
+            data_address: address,
+            admin_address,
+        })
     }
 
     /// Completes when the stage actor is gone. A worker without it is of no use, and whoever started the process

@@ -28,6 +28,7 @@ pub struct Metrics {
     received_bytes: IntCounter,
     live_plans: IntGauge,
     refused: IntCounterVec,
+    certificate_expiry: Gauge,
     memory: Gauge,
     memory_limit: Gauge,
     energy: Totals,
@@ -55,6 +56,7 @@ impl Metrics {
             received_bytes: set.counter(&names::STAGE_RECEIVED_BYTES)?,
             live_plans: set.gauge(&names::LIVE_PLANS)?,
             refused: set.counters(&names::REFUSED)?,
+            certificate_expiry: set.real_gauge(&names::CERTIFICATE_EXPIRY)?,
             memory: set.real_gauge(&names::WORKER_MEMORY_BYTES)?,
             memory_limit: set.real_gauge(&names::WORKER_MEMORY_LIMIT_BYTES)?,
             energy: set.totals(&names::WORKER_ENERGY_JOULES)?,
@@ -100,6 +102,11 @@ impl Metrics {
     /// A connection or an activation was refused.
     pub fn refused(&self, reason: &'static str) {
         self.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// New connections show a certificate that is valid until then, in seconds since 1970.
+    pub fn certificate(&self, expires_unix_seconds: i64) {
+        self.certificate_expiry.set(expires_unix_seconds as f64);
     }
 
     /// Takes the readings that are about to be reported; series of what is gone are removed.

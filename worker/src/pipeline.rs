@@ -21,8 +21,8 @@ use crate::stage::{LoadStage, StageActor, StageParts};
 
 /// What a pipeline needs.
 pub struct Parts {
-    /// Certificate, key and authority.
-    pub identity: Identity,
+    /// Certificate, key and authorities.
+    pub identity: Arc<Identity>,
     /// UDP address for activations.
     pub listen: SocketAddr,
     /// QUIC settings.

@@ -17,7 +17,7 @@ use weir_shared::ids::Role;
 use weir_shared::plan::ActiveSet;
 use weir_shared::profile::schema::{Document, Kind, Provenance, SetResult, SplitData, StudyData, VERSION};
 use weir_shared::profile::{Profile, Score, macs, mean_cut_bytes, weights_digest};
-use weir_shared::transport::{Identity, Settings};
+use weir_shared::transport::{Certificates, Settings};
 use weir_shared::weights::{Checkpoint, Manifest};
 
 use crate::support::{Answer, Cluster, Site, images, logits};
@@ -272,7 +272,7 @@ fn config(site: &Site, cluster: [std::net::SocketAddr; 3], policy: &str, profile
     Config {
         layers: LayerServer::new(checkpoint, arch.into(), &weights),
         weights,
-        identity: Identity::load(&site.certificates(Role::Orchestrator, "main")).unwrap(),
+        certificates: Certificates::open(&site.certificates(Role::Orchestrator, "main")).unwrap(),
         listen: cluster[0],
         advertise: None,
         http: cluster[1],

@@ -11,6 +11,7 @@ mod faults;
 mod log_level;
 mod prometheus;
 mod readiness;
+mod rotation;
 mod schemathesis;
 mod serving;
 mod strangers;

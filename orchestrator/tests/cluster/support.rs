@@ -250,7 +250,7 @@ impl Cluster<'_> {
         self.spawn_worker(name, self.worker_command_on(listen, &certs, Some(&self.site.weights())));
     }
 
-    fn spawn_worker(&mut self, name: &str, mut command: Command) {
+    pub fn spawn_worker(&mut self, name: &str, mut command: Command) {
         self.workers.retain(|(known, _)| known != name);
         let log = log_file(&self.site.path(&format!("{name}.log")));
         self.workers.push((name.to_owned(), Process(command.stderr(log).spawn().unwrap())));

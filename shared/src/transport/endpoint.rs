@@ -1,7 +1,7 @@
 //! One UDP socket that dials and accepts, and connections whose other end has proved its name.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use quinn::{Connection, ConnectionError, EndpointConfig, TokioRuntime, VarInt};
@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ids::PeerName;
 
+use super::configs::{Dialling, accepting};
 use super::identity::{Identity, IdentityError, name_in};
 use super::settings::{HANDSHAKES_MAX, SOCKET_BUFFER, Settings};
-use super::tls;
 
 /// A handshake that takes longer is given up: slow handshakes must not hold the places of honest ones.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,10 +52,8 @@ pub mod close_code {
 pub struct Transport {
     endpoint: quinn::Endpoint,
     name: PeerName,
-    control: quinn::ClientConfig,
-    data: quinn::ClientConfig,
-    weights: quinn::ClientConfig,
-    probe: quinn::ClientConfig,
+    settings: Settings,
+    dialling: Arc<RwLock<Dialling>>,
     handshakes: Arc<Semaphore>,
 }
 
@@ -97,6 +95,24 @@ pub enum BindError {
     /// The cryptographic provider lacks QUIC's first cipher, which RFC 9001 requires.
     #[error("the cryptographic provider has no AES-128-GCM, which QUIC needs")]
     Cipher,
+}
+
+/// Why a transport keeps the identity that it has.
+#[derive(Debug, thiserror::Error)]
+pub enum RenewError {
+    /// The certificate is that of another peer.
+    #[error(
+        "the certificate is that of {found}, and this process is {held}; give it one of its own name, or start it anew under the other"
+    )]
+    Name {
+        /// Whose it is.
+        found: PeerName,
+        /// Who this process is.
+        held: PeerName,
+    },
+    /// Certificate and key do not fit each other, or cannot be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
 }
 
 /// Why a peer cannot be reached.
@@ -174,22 +190,32 @@ impl Transport {
     pub fn bind(identity: &Identity, address: SocketAddr, settings: Settings) -> Result<Self, BindError> {
         let failed = |source| BindError::Socket { address, source };
         let socket = open_socket(address).map_err(failed)?;
-        let transport = settings.transport();
-        let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls::server(identity)?));
-        server.transport_config(transport.clone()).migration(false).max_incoming(HANDSHAKES_MAX);
-        let client = |protocol| {
-            let mut config = quinn::ClientConfig::new(Arc::new(tls::client(identity, protocol)?));
-            config.transport_config(transport.clone());
-            Ok::<_, BindError>(config)
-        };
-        let [control, data, weights, probe] = Protocol::ALL.map(client);
+        let server = accepting(identity, settings)?;
+        let dialling = Arc::new(RwLock::new(Dialling::new(identity, settings)?));
         let runtime = Arc::new(TokioRuntime);
         let endpoint = quinn::Endpoint::new(endpoint_config(identity), Some(server), socket, runtime);
         let endpoint = endpoint.map_err(failed)?;
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-        let (control, data, weights, probe) = (control?, data?, weights?, probe?);
         let name = identity.name().clone();
-        Ok(Self { endpoint, name, control, data, weights, probe, handshakes })
+        Ok(Self { endpoint, name, settings, dialling, handshakes })
+    }
+
+    /// Dials and accepts as `identity` from now on. Connections that are up go on as they were made.
+    ///
+    /// The keys by which a restarted process is recognised stay those of the first identity: after a restart under another
+    /// key, peers notice by silence.
+    ///
+    /// # Errors
+    /// If it has another name or cannot be used. The old identity then holds.
+    pub fn renew(&self, identity: &Identity) -> Result<(), RenewError> {
+        if *identity.name() != self.name {
+            return Err(RenewError::Name { found: identity.name().clone(), held: self.name.clone() });
+        }
+        let server = accepting(identity, self.settings)?;
+        let dialling = Dialling::new(identity, self.settings)?;
+        self.endpoint.set_server_config(Some(server));
+        *self.dialling.write().unwrap_or_else(PoisonError::into_inner) = dialling;
+        Ok(())
     }
 
     /// This process's own name.
@@ -212,12 +238,7 @@ impl Transport {
         address: SocketAddr,
         protocol: Protocol,
     ) -> Result<PeerConnection, ConnectError> {
-        let config = match protocol {
-            Protocol::Control => self.control.clone(),
-            Protocol::Data => self.data.clone(),
-            Protocol::Weights => self.weights.clone(),
-            Protocol::Probe => self.probe.clone(),
-        };
+        let config = self.dialling.read().unwrap_or_else(PoisonError::into_inner).of(protocol);
         let dialled = self.endpoint.connect_with(config, address, &peer.dns_name());
         let connecting =
             dialled.map_err(|source| ConnectError::Dial { peer: peer.clone(), address, source })?;

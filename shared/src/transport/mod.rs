@@ -7,6 +7,8 @@
 pub mod activation;
 mod admission;
 mod authority;
+mod certificates;
+mod configs;
 mod endpoint;
 mod framed;
 mod identity;
@@ -16,13 +18,16 @@ mod links;
 mod meter;
 mod probe;
 mod record;
+mod rotation;
 mod settings;
 mod tls;
 
 pub use admission::{Admitted, Ended};
 pub use authority::{Authority, AuthorityError, CertificateFiles, LEAF_DAYS};
+pub use certificates::Certificates;
 pub use endpoint::{
-    AcceptError, BindError, ConnectError, IncomingPeer, PeerConnection, Protocol, Transport, close_code,
+    AcceptError, BindError, ConnectError, IncomingPeer, PeerConnection, Protocol, RenewError, Transport,
+    close_code,
 };
 pub use framed::{FrameReader, FrameWriter};
 pub use identity::{Identity, IdentityError};
@@ -30,4 +35,5 @@ pub use link::{Link, OnUndelivered, Parcel, Undelivered};
 pub use links::Links;
 pub use probe::{ProbeSink, Prober};
 pub use record::{Beside, LinkBook, LinkRecord};
+pub use rotation::{LOOK, Rotation};
 pub use settings::{Congestion, Settings};

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use weir_shared::ids::{PeerName, Role};
 use weir_shared::logging::{self, LogFormat};
 use weir_shared::telemetry::Calibration;
-use weir_shared::transport::{Congestion, Identity, Settings};
+use weir_shared::transport::{Certificates, Congestion, Identity, Settings};
 use weir_shared::weights::Checkpoint;
 
 use crate::app::{Config, Worker};
@@ -32,7 +32,8 @@ A setting is taken from its flag; else from its environment variable; else from 
 
 Exit status: 0 stopped by a signal, or the settings can be used; 1 failed; 2 wrong arguments or settings.")]
 pub struct Args {
-    /// Folder with ca.crt, tls.crt and tls.key; the certificate's name is the worker's name.
+    /// Folder with ca.crt, tls.crt and tls.key; the certificate's name is the worker's name. New ones are used without a
+    /// restart.
     #[arg(long, env = "WEIR_CERTS", value_name = "DIR")]
     certs: PathBuf,
     /// Checkpoint (safetensors) from which stages are loaded. Without it, layers are fetched from the orchestrator.
@@ -163,7 +164,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     logging::start(args.log_format);
     threads::configure(args.threads)?;
     args.macs_per_second.map_or(Ok(()), pace::configure)?;
-    let identity = Identity::load(&args.certs)?;
+    let certificates = Certificates::open(&args.certs)?;
     let threads = args.threads;
     let orchestrator = PeerName::new(Role::Orchestrator, &args.orchestrator_name)?;
     let settings = Settings { congestion: args.congestion };
@@ -171,13 +172,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let checkpoint = args.weights.as_ref().map(Checkpoint::open).transpose()?;
     let store = args.cache.as_deref().map(Store::open).transpose()?;
     let remote = store.is_some().then(|| Remote {
-        certs: args.certs.clone(),
+        certificates: certificates.clone(),
         settings,
         orchestrator: orchestrator.clone(),
         address: args.orchestrator.clone(),
     });
     let config = Config {
-        identity,
+        certificates,
         listen: args.listen,
         advertise: args.advertise,
         orchestrator,
@@ -190,7 +191,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         report_period: Duration::from_millis(args.report_period_ms),
         calibration: args.calibration(checkpoint.as_ref()),
     };
-    logging::span::start_export("weir-worker", config.identity.name().short());
+    logging::span::start_export("weir-worker", config.certificates.current().name().short());
     let done = serve(config, threads);
     logging::span::stop_export();
     done

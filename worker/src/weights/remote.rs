@@ -1,7 +1,6 @@
 //! Fetches layers from the orchestrator.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use tokio::net::lookup_host;
 use weir_shared::arch::{LayerKind, Network};
@@ -9,16 +8,15 @@ use weir_shared::digest::Digest;
 use weir_shared::ids::PeerName;
 use weir_shared::transport::layers::{self, FetchError};
 use weir_shared::transport::{
-    BindError, ConnectError, Identity, IdentityError, PeerConnection, Protocol, Settings, Transport,
-    close_code,
+    BindError, Certificates, ConnectError, PeerConnection, Protocol, Settings, Transport, close_code,
 };
 use weir_shared::weights::LayerTensors;
 
 /// Where the orchestrator is, and who asks.
 #[derive(Debug)]
 pub struct Remote {
-    /// Folder with this worker's certificate; read at each visit, so that a renewed one is used.
-    pub certs: PathBuf,
+    /// This worker's certificate; the one that holds at a visit is used.
+    pub certificates: Certificates,
     /// QUIC settings.
     pub settings: Settings,
     /// The orchestrator's name.
@@ -30,9 +28,6 @@ pub struct Remote {
 /// Why a layer cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// No certificate.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
     /// No socket.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -58,8 +53,7 @@ impl Remote {
         let address: SocketAddr =
             lookup_host(&self.address).await.map_err(|_| lookup())?.next().ok_or_else(lookup)?;
         let any = SocketAddr::new(unspecified(address), 0);
-        let identity = Identity::load(&self.certs)?;
-        let transport = Transport::bind(&identity, any, self.settings)?;
+        let transport = Transport::bind(&self.certificates.current(), any, self.settings)?;
         Ok(Loan(transport.connect(&self.orchestrator, address, Protocol::Weights).await?))
     }
 }

@@ -70,7 +70,7 @@ impl Cluster {
         let id: WorkerId = name.parse().unwrap();
         let heard = self.gateway.failures();
         let parts = Parts {
-            identity: self.peers.identity(&id.peer()),
+            identity: std::sync::Arc::new(self.peers.identity(&id.peer())),
             listen: peers::ANY_PORT,
             transport: Default::default(),
             loader: Arc::new(StageLoader::new(Sources {
