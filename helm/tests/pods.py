@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import zlib
 from pathlib import Path
 
@@ -111,23 +112,43 @@ def write(path, content, mode):
         os.chown(path, 0, USER)
 
 
+def of_secrets(volume, objects):
+    """What a volume made of Secrets holds, by path; None for another volume."""
+    secrets = {one["metadata"]["name"]: one["data"] for one in find(objects, "Secret")}
+    if "secret" in volume:
+        return {key: base64.b64decode(text) for key, text in secrets[volume["secret"]["secretName"]].items()}
+    if "projected" in volume:
+        held = [(secrets[one["secret"]["name"]], one["secret"]["items"]) for one in volume["projected"]["sources"]]
+        return {item["path"]: base64.b64decode(data[item["key"]]) for data, items in held for item in items}
+    return None
+
+
+def publish(place, files):
+    """Puts all files into a volume at once, as a kubelet does: paths are links into `..data`, a link that is replaced."""
+    version, link = place / f"..{time.time_ns()}", place / "..data_tmp"
+    for path, content in files.items():
+        write(version / path, content, 0o440)
+    old = (place / "..data").resolve() if (place / "..data").is_symlink() else None
+    link.symlink_to(version.name)
+    link.rename(place / "..data")
+    for top in {path.split("/")[0] for path in files}:
+        if not (place / top).is_symlink():
+            (place / top).symlink_to(f"..data/{top}")
+    if old:
+        shutil.rmtree(old)
+
+
 def lay_out(folder, pod, objects):
     """Makes each volume of the pod as a folder, and returns where each is mounted."""
-    secrets = {one["metadata"]["name"]: one["data"] for one in find(objects, "Secret")}
     configs = {one["metadata"]["name"]: one["data"] for one in find(objects, "ConfigMap")}
     claims = [one["metadata"]["name"] for one in pod.workload["spec"].get("volumeClaimTemplates", [])]
     volumes = {one["name"]: one for one in pod.spec["volumes"]} | {name: {"name": name, "emptyDir": {}} for name in claims}
     for name, volume in volumes.items():
         place = folder / name
         place.mkdir(parents=True)
-        if "secret" in volume:
-            for key, text in secrets[volume["secret"]["secretName"]].items():
-                write(place / key, base64.b64decode(text), 0o440)
-        elif "projected" in volume:
-            for source in volume["projected"]["sources"]:
-                data = secrets[source["secret"]["name"]]
-                for item in source["secret"]["items"]:
-                    write(place / item["path"], base64.b64decode(data[item["key"]]), 0o440)
+        held = of_secrets(volume, objects)
+        if held is not None:
+            publish(place, held)
         elif "configMap" in volume:
             for key, text in configs[volume["configMap"]["name"]].items():
                 write(place / key, text.encode(), 0o444)
@@ -185,14 +206,14 @@ class Cluster:
         with (self.folder / f"{pod.name}.log").open("wb") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
-    def restart(self, pod):
-        """SIGTERM, and then a new pod of that name with what its volumes hold by now; returns the exit status of the old."""
-        place = self.pods.index(pod)
-        self.processes[place].send_signal(signal.SIGTERM)
-        status = self.processes[place].wait(timeout=30)
-        shutil.rmtree(self.folder / "volumes" / pod.name)
-        self.processes[place] = self.start(pod)
-        return status
+    def renew(self, objects):
+        """Brings what the Secrets of `objects` hold to the volumes of the pods that run, as a kubelet does after a while."""
+        self.objects = objects
+        for pod in self.pods:
+            for volume in pod.spec["volumes"]:
+                held = of_secrets(volume, objects)
+                if held is not None:
+                    publish(self.folder / "volumes" / pod.name / volume["name"], held)
 
     def reachable(self, argument, pod):
         """Addresses on the loopback in place of those of a cluster's network."""

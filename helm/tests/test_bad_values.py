@@ -35,6 +35,7 @@ SCHEMA = [
     (["orchestrator.admin.tokens.secret=Weir_Tokens"], "orchestrator.admin.tokens.secret"),
     (["orchestrator.admin.tokens.token=hunter2"], "orchestrator.admin.tokens: Additional property token"),
     (["tls.mode=none"], "tls.mode"),
+    (["tls.generate.alsoTrust=ca.crt"], "tls.generate.alsoTrust"),
     (["tls.certManager.issuerRef.kind=issuer"], "tls.certManager.issuerRef.kind"),
     (["tls.certManager.duration=90d"], "tls.certManager.duration"),
     (["fullnameOverride=" + "x" * 40], "fullnameOverride"),

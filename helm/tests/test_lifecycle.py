@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from kube_api import KubeApi
-from support import CHART, NAMESPACE, RELEASE, helm, tool
+from support import CHART, NAMESPACE, RELEASE, binary, helm, tool
 
 VERSION = "1.33"
 FILES = ("ca.crt", "tls.crt", "tls.key")
@@ -51,7 +51,7 @@ class Lifecycle(unittest.TestCase):
     def test_install_upgrade_rollback_uninstall(self):
         self.helm("install", CHART)
         authority, worker = self.secret(AUTHORITY), self.secret(WORKER)
-        since = self.pool()["spec"]["template"]["metadata"]["annotations"]
+        template = self.pool()["spec"]["template"]["metadata"]
         self.assertEqual(worker["ca.crt"], authority["tls.crt"])
         self.assertEqual(self.pool()["spec"]["replicas"], 3)
 
@@ -61,7 +61,7 @@ class Lifecycle(unittest.TestCase):
         newest = self.secret(f"{FULL}-worker-4-tls")
         self.assertEqual(newest["ca.crt"], authority["tls.crt"])
         self.assertEqual(self.pool()["spec"]["replicas"], 5)
-        self.assertEqual(self.pool()["spec"]["template"]["metadata"]["annotations"], since)
+        self.assertEqual(self.pool()["spec"]["template"]["metadata"], template)
 
         self.helm("rollback", "1")
         self.assertEqual((self.secret(AUTHORITY), self.secret(WORKER)), (authority, worker))
@@ -83,8 +83,10 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(self.pool()["spec"]["replicas"], 4)
         self.assertEqual(self.pool()["spec"]["template"], before)
 
-    def test_certificates_are_made_anew_when_asked_and_when_old(self):
+    def test_certificates_are_made_anew_when_asked_and_when_old_and_nobody_restarts(self):
         self.helm("install", CHART)
+        pods = lambda: [self.pool(name)["spec"]["template"] for name in ("worker", "orchestrator")]
+        before = pods()
         authority, first = self.secret(AUTHORITY), self.secret(WORKER)
         self.helm("upgrade", CHART, "--set", "tls.generate.rotation=june")
         second = self.secret(WORKER)
@@ -97,12 +99,39 @@ class Lifecycle(unittest.TestCase):
         stored = self.api.get("v1", "secrets", NAMESPACE, WORKER)
         stored["metadata"]["annotations"]["weir.internal/issued-at"] = "1000000000"
         others = self.secret(MAIN)
-        before = self.pool()["spec"]["template"]["metadata"]["annotations"]
         self.helm("upgrade", CHART, "--set", "tls.generate.rotation=june")
         self.assertNotEqual(self.secret(WORKER), second)
         self.assertEqual(self.secret(MAIN), others)
-        after = self.pool()["spec"]["template"]["metadata"]["annotations"]
-        self.assertEqual(set(before), set(after))
+        self.assertEqual(pods(), before)
+
+    def test_an_authority_is_replaced_by_way_of_both(self):
+        """As docs/kubernetes.md says it, with an authority made by `weir certs`."""
+        subprocess.run([binary("weir"), "certs", "--out", self.folder / "new"], check=True, capture_output=True)
+        made = {file: (self.folder / "new/ca" / file).read_bytes() for file in ("ca.crt", "ca.key")}
+        self.helm("install", CHART)
+        old, first = self.secret(AUTHORITY)["tls.crt"], self.secret(WORKER)
+        trust = lambda file: self.helm("upgrade", CHART, "--set-file", f"tls.generate.alsoTrust={file}")
+
+        trust(self.folder / "new/ca/ca.crt")
+        self.assertEqual(self.secret(WORKER), first | {"ca.crt": old + made["ca.crt"]})
+
+        (self.folder / "old.crt").write_bytes(old)
+        stored = self.api.get("v1", "secrets", NAMESPACE, AUTHORITY)
+        stored["data"] = {
+            "tls.crt": base64.b64encode(made["ca.crt"]).decode(), "tls.key": base64.b64encode(made["ca.key"]).decode()
+        }
+        trust(self.folder / "old.crt")
+        second = self.secret(WORKER)
+        self.assertNotEqual(second["tls.key"], first["tls.key"])
+        self.assertEqual(second["ca.crt"], made["ca.crt"] + old)
+
+        self.helm("upgrade", CHART, "--set", "tls.generate.alsoTrust=")
+        self.assertEqual(self.secret(WORKER), second | {"ca.crt": made["ca.crt"]})
+        for file, content in self.secret(WORKER).items():
+            (self.folder / file).write_bytes(content)
+        subprocess.run(
+            ["openssl", "verify", "-x509_strict", "-CAfile", "ca.crt", "tls.crt"], cwd=self.folder, check=True, capture_output=True
+        )
 
     def test_certificates_say_who_their_holder_is(self):
         self.helm("install", CHART, "--set", "orchestrator.name=kitchen")

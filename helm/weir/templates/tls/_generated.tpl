@@ -1,17 +1,13 @@
 {{/*
 Certificates made by Helm, and kept: what a Secret holds already is written again as it is, so an upgrade changes no key. A
 certificate is made anew when it is older than renewAfterDays, when `rotation` says another word than it was made with, or when
-its authority is not the one at hand.
+its authority is not the one at hand: that is the first of its ca.crt, where those of alsoTrust follow.
 
 Keys are ECDSA (P-256): each handshake costs a signature, and with RSA a small board takes long over it.
 
-Templates make certificates anew each time they are rendered, so all of it is made once and remembered in .Values: the Secrets
-and the pods' annotations must speak of the same certificates.
-
-Result, as YAML: `authority` (crt, key), and `peers` by the name of the Secret (crt, key, issued, rotation).
+Result, as YAML: `authority` (crt, key), `trusted` (what ca.crt holds), and `peers` by the name of the Secret (crt, key, issued, rotation).
 */}}
 {{- define "weir.generated" -}}
-{{- if not (hasKey .Values "generatedCertificates") -}}
 {{- $root := . -}}
 {{- $want := .Values.tls.generate -}}
 {{- $now := int64 (now | unixEpoch) -}}
@@ -39,7 +35,8 @@ Result, as YAML: `authority` (crt, key), and `peers` by the name of the Secret (
 {{- $notes := ($kept.metadata | default dict).annotations | default dict -}}
 {{- $issued := index $notes "weir.internal/issued-at" | default "0" | int64 -}}
 {{- $young := lt (sub $now $issued) (mul 86400 (int64 $want.renewAfterDays)) -}}
-{{- $whole := and (index $data "tls.crt") (index $data "tls.key") (eq (index $data "ca.crt" | default "") $authority.crt) -}}
+{{- $ours := hasPrefix (b64dec $authority.crt) (index $data "ca.crt" | default "" | b64dec) -}}
+{{- $whole := and (index $data "tls.crt") (index $data "tls.key") $ours -}}
 {{- $meant := and (eq (index $notes "weir.internal/rotation" | default "") $want.rotation) (eq (index $notes "weir.internal/peer" | default "") $name) -}}
 {{- if and $young $whole $meant -}}
 {{- $_ := set $peers $secret (dict "crt" (index $data "tls.crt") "key" (index $data "tls.key") "issued" (toString $issued) "peer" $name) -}}
@@ -49,21 +46,6 @@ Result, as YAML: `authority` (crt, key), and `peers` by the name of the Secret (
 {{- $_ := set $peers $secret (dict "crt" ($made.Cert | b64enc) "key" ($made.Key | b64enc) "issued" (toString $now) "peer" $name) -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set .Values "generatedCertificates" (dict "authority" $authority "peers" $peers) -}}
-{{- end -}}
-{{- .Values.generatedCertificates | toJson -}}
-{{- end -}}
-
-{{/*
-When the oldest certificate among some Secrets was made, of a list (root, names of Secrets): changes when certificates are
-renewed, and not when a worker is added. As an annotation of pods it restarts those that would go on with the old one.
-*/}}
-{{- define "weir.generated.since" -}}
-{{- $peers := (include "weir.generated" (index . 0) | fromJson).peers -}}
-{{- $oldest := "" -}}
-{{- range index . 1 -}}
-{{- $issued := (index $peers .).issued -}}
-{{- if or (not $oldest) (lt (int64 $issued) (int64 $oldest)) -}}{{- $oldest = $issued -}}{{- end -}}
-{{- end -}}
-{{- $oldest -}}
+{{- $trusted := print (b64dec $authority.crt) $want.alsoTrust | b64enc -}}
+{{- dict "authority" $authority "trusted" $trusted "peers" $peers | toJson -}}
 {{- end -}}
