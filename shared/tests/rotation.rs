@@ -289,6 +289,39 @@ fn expired(name: &PeerName) -> CertificateFiles {
 }
 
 #[tokio::test]
+async fn who_has_let_his_certificate_run_out_is_refused_by_both_ends() {
+    let (ours, old) = (Authority::create().unwrap(), expired(&worker("late")));
+    let issued = ours.issue(&worker("a")).unwrap();
+    let both = format!("{}{}", issued.ca, old.ca);
+    let a = Peer::start("a", &CertificateFiles { ca: both.clone(), ..issued });
+    let late = Peer::start("late", &CertificateFiles { ca: both, ..old });
+    let error = a.dial(&late).await.unwrap_err();
+    assert!(error.contains("expired"), "{error}");
+    let refused = match late.dial(&a).await {
+        Ok(connection) => talk(&connection).await,
+        Err(error) => Err(error),
+    };
+    assert!(refused.is_err());
+    // It is let in again when a new one lies in its folder.
+    let issued = ours.issue(&worker("late")).unwrap();
+    late.secret.put(&issued);
+    late.taken().await;
+    talk(&late.dial(&a).await.unwrap()).await.unwrap();
+}
+
+/// Waits for a warning, and a little longer for a second one; returns all that was logged.
+async fn warning() -> String {
+    let (began, mut said) = (Instant::now(), String::new());
+    while !said.contains("new certificates are not used") {
+        assert!(began.elapsed() < SOON, "no warning: {said}");
+        sleep(PERIOD).await;
+        said += &Log::take();
+    }
+    sleep(PERIOD * 5).await;
+    said + &Log::take()
+}
+
+#[tokio::test]
 async fn a_set_that_cannot_be_used_changes_nothing_and_is_warned_of_once() {
     Log::start();
     let (ours, theirs) = (Authority::create().unwrap(), Authority::create().unwrap());
@@ -315,15 +348,7 @@ async fn a_set_that_cannot_be_used_changes_nothing_and_is_warned_of_once() {
     Log::take();
     for (set, why) in sets {
         b.secret.put(&set);
-        let began = Instant::now();
-        let mut said = String::new();
-        while !said.contains("new certificates are not used") {
-            assert!(began.elapsed() < SOON, "never warned of {why}: {said}");
-            sleep(PERIOD).await;
-            said += &Log::take();
-        }
-        sleep(PERIOD * 5).await;
-        said += &Log::take();
+        let said = warning().await;
         assert_eq!(said.matches("WARN").count(), 1, "{said}");
         assert!(
             said.contains(why) && said.contains("put ca.crt, tls.crt and tls.key there"),
@@ -336,8 +361,7 @@ async fn a_set_that_cannot_be_used_changes_nothing_and_is_warned_of_once() {
     // A folder that is not there at all.
     let gone: PathBuf = b.secret.path().join("..data");
     std::fs::remove_file(&gone).unwrap();
-    sleep(PERIOD * 5).await;
-    assert_eq!(Log::take().matches("WARN").count(), 1);
+    assert_eq!(warning().await.matches("WARN").count(), 1);
     assert_eq!(shown(&a.dial(&b).await.unwrap()), held);
     // One that fits is taken after all.
     b.secret.put(&original);

@@ -46,6 +46,6 @@ Result, as YAML: `authority` (crt, key), `trusted` (what ca.crt holds), and `pee
 {{- $_ := set $peers $secret (dict "crt" ($made.Cert | b64enc) "key" ($made.Key | b64enc) "issued" (toString $now) "peer" $name) -}}
 {{- end -}}
 {{- end -}}
-{{- $trusted := print (b64dec $authority.crt) $want.alsoTrust | b64enc -}}
+{{- $trusted := print (b64dec $authority.crt | trimSuffix "\n") "\n" $want.alsoTrust | b64enc -}}
 {{- dict "authority" $authority "trusted" $trusted "peers" $peers | toJson -}}
 {{- end -}}
