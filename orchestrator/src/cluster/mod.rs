@@ -221,6 +221,12 @@ impl Cluster {
         self.workers.get(worker).filter(|view| view.is_connected()).map(|view| view.member(worker))
     }
 
+    /// The worker of that name, if it is connected and not silent.
+    pub fn heard(&self, worker: &WorkerId) -> Option<Member> {
+        let view = self.workers.get(worker).filter(|view| view.is_connected() && !view.is_silent);
+        view.map(|view| view.member(worker))
+    }
+
     /// Whether `worker` is there and holds `plan`.
     pub fn holds(&self, worker: &WorkerId, plan: PlanId) -> bool {
         let view = self.workers.get(worker);

@@ -78,7 +78,7 @@ impl PlanSource {
                 Ok(Some(Choice { active, cuts, workers, batch_norm, encodings: BTreeMap::new() }))
             }
             Self::File(file) => {
-                let member = |worker: &WorkerId| cluster.member(worker);
+                let member = |worker: &WorkerId| cluster.heard(worker);
                 let Some(workers) = file.workers.iter().map(member).collect() else { return Ok(None) };
                 Ok(Some(Choice {
                     active: file.active(&network)?,
