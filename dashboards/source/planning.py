@@ -280,6 +280,32 @@ ROWS = [
             width=8,
         ),
     ],
+    [
+        series(
+            "Plans written down",
+            """
+                Plans that were put into the journal before their commit, in each interval. `failed` ones were not committed:
+                look at the disk of --journal.
+            """,
+            "short",
+            {"{{outcome}}": "sum by (outcome) (increase(weir_journal_write_seconds_count[$__rate_interval]))"},
+            colors={"written": GREEN, "failed": RED},
+            width=16,
+            none="The orchestrator is not scraped.",
+        ),
+        stat(
+            "Writing takes",
+            "95 of 100 plans were on the disk within this time.",
+            "s",
+            """
+                histogram_quantile(0.95, sum by (le)
+                (rate(weir_journal_write_seconds_bucket{outcome="written"}[$__range])))
+            """,
+            thresholds=good_below(0.1, 1),
+            none="No plan was written in this time range, or there is no --journal.",
+            width=8,
+        ),
+    ],
     heatmap(
         "Time to decide",
         "Decisions on one snapshot, by how long they took.",

@@ -53,10 +53,6 @@ class Load:
             self.answers.append(get(self.request)[0])
 
 
-# Variables that the manifests set ahead of the programs.
-AHEAD = {"WEIR_JOURNAL"}
-
-
 class Programs(unittest.TestCase):
     def test_the_programs_accept_the_arguments(self):
         for case in CASES:
@@ -79,7 +75,7 @@ class Programs(unittest.TestCase):
             text = " ".join(text.split())
             for name, node, workload in templates(render()):
                 pod = Pod(name, node, workload, "192.0.2.1")
-                for variable in set(pod.environment) - AHEAD - {"WEIR_LOG"}:
+                for variable in set(pod.environment) - {"WEIR_LOG"}:
                     if pod.role == role and variable.startswith("WEIR_"):
                         self.assertIn(f"[env: {variable}=", text)
 

@@ -7,6 +7,7 @@ import { sentence, short } from "./plan.js";
 
 const KINDS = {
     first: "First plan",
+    adopted: "Same plan after a restart",
     worker_lost: "Worker lost",
     link_lost: "Link lost",
     infeasible: "Bound broken",

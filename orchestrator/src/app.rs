@@ -1,6 +1,7 @@
 //! Puts an orchestrator together: transport, gateway, supervisor, sessions and HTTP, and takes it down in order.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use weir_shared::digest::Digest;
 use weir_shared::http::{ListenError, listen};
 use weir_shared::ids::{PeerName, Role, Term};
 use weir_shared::images::shorter_side;
+use weir_shared::plan::Plan;
 use weir_shared::profile::Profile;
 use weir_shared::transport::{
     Admitted, BindError, Certificates, LOOK, LinkBook, Links, OnUndelivered, ProbeSink, Prober, Protocol,
@@ -31,6 +33,7 @@ use crate::cluster::SessionId;
 use crate::gateway::messages::{Drain, RequestFailed};
 use crate::gateway::oip::{self, ModelInfo};
 use crate::gateway::{Admission, GatewayActor, GatewayBackend, GatewayParts, ReplyInbound};
+use crate::journal::{Journal, JournalError, Writer};
 use crate::layers::LayerServer;
 use crate::metrics::Metrics;
 use crate::planner::LinkMap;
@@ -73,6 +76,8 @@ pub struct Config {
     pub deadline: Duration,
     /// QUIC settings.
     pub transport: Settings,
+    /// Where the term and the committed plan are kept for the next start; none: nowhere.
+    pub journal: Option<PathBuf>,
     /// The policy by which plans adapt; none to leave them as `source` has them.
     pub policy: Option<Policy>,
     /// What active sets cost in accuracy.
@@ -110,6 +115,9 @@ pub enum StartError {
     /// The system gives no address.
     #[error("the system refuses an address")]
     System(#[from] std::io::Error),
+    /// What the next start must know cannot be kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// Two metrics have one name.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
@@ -133,13 +141,18 @@ impl Orchestrator {
     /// Starts an orchestrator on the current actix system.
     ///
     /// # Errors
-    /// If a port or the identity cannot be used.
+    /// If a port, the identity or the journal cannot be used.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let identity = config.certificates.current();
         let name = identity.name().clone();
         if name.role() != Role::Orchestrator {
             return Err(StartError::NotAnOrchestrator(name));
         }
+        // Before anything else: nobody may hear of a term that another incarnation could use again.
+        let (term, before, journal) = match &config.journal {
+            Some(path) => recall(path)?,
+            None => (first_term(), None, None),
+        };
         let transport = Transport::bind(&identity, config.listen, config.transport)?;
         let quic_address = transport.address()?;
         let (http, http_address) = listen(config.http)?;
@@ -174,7 +187,7 @@ impl Orchestrator {
             })
         });
         let supervisor = Supervisor::new(SupervisorParts {
-            term: first_term(),
+            term,
             network: config.network,
             weights: config.weights,
             source: config.source,
@@ -188,6 +201,8 @@ impl Orchestrator {
             metrics: metrics.clone(),
             policy: config.policy,
             profile: config.profile,
+            journal,
+            before,
             news: publish_news,
         })
         .start();
@@ -269,8 +284,17 @@ impl Orchestrator {
     }
 }
 
-/// A term must be higher than that of every earlier incarnation. Until there is a journal that remembers, it is
-/// the millisecond of the start: no two incarnations start within one.
+/// What the incarnation before has left behind, and the term of this one, which is in the journal by then.
+fn recall(path: &Path) -> Result<(Term, Option<Plan>, Option<Writer>), StartError> {
+    let (mut journal, memory) = Journal::open(path)?;
+    let term = journal.begin(&memory, first_term())?;
+    let plan = memory.plan.as_ref().map(|plan| plan.id().to_string());
+    tracing::info!(path = %path.display(), %term, plan = plan.unwrap_or_default(), "journal read");
+    Ok((term, memory.plan, Some(Writer::start(journal)?)))
+}
+
+/// A term must be higher than that of every earlier incarnation. Where no journal remembers them, it is the millisecond of
+/// the start: no two incarnations start within one.
 fn first_term() -> Term {
     Term(clock::unix_millis().max(1))
 }

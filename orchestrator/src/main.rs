@@ -89,6 +89,10 @@ struct Args {
     /// Addresses of links that lead through something else (TOML).
     #[arg(long, env = "WEIR_LINKS", value_name = "FILE")]
     links: Option<PathBuf>,
+    /// File that keeps the term and the committed plan for the next start, which then goes on with that plan. Without it, each
+    /// start plans anew.
+    #[arg(long, env = "WEIR_JOURNAL", value_name = "FILE")]
+    journal: Option<PathBuf>,
     /// Names of the classes, one on a line, for answers in words; without it, WEIGHTS.labels.txt where there is one.
     #[arg(long, env = "WEIR_LABELS", value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -232,6 +236,7 @@ fn settings(args: &Args) -> anyhow::Result<Config> {
         first_workers: args.workers,
         links,
         labels: labels(args, &network)?,
+        journal: args.journal.clone(),
         max_batch: args.max_batch,
         max_in_flight: args.max_in_flight,
         deadline: Duration::from_millis(args.deadline_ms),

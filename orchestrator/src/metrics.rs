@@ -22,11 +22,15 @@ const REQUEST_BUCKETS: [f64; 14] =
 /// From a handful of workers to a hundred, in seconds.
 const DECISION_BUCKETS: [f64; 10] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0];
 
+/// From a solid-state disk to a worn card, in seconds.
+const JOURNAL_BUCKETS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
+
 /// Outcomes of requests, why peers are refused, and how rollouts end: what has not happened yet is 0 and not absent.
 const OUTCOMES: [&str; 5] = ["ok", "overloaded", "unavailable", "expired", "failed"];
 const CANARIES: [&str; 5] = ["passed", "busy", "missing", "not_finite", "different"];
 const REFUSALS: [&str; 5] = ["handshake", "session", "not_in_plan", "malformed", "probe"];
 const ROLLOUTS: [&str; 2] = ["committed", "aborted"];
+const JOURNAL: [&str; 2] = ["written", "failed"];
 
 /// Every metric of the orchestrator.
 pub struct Metrics {
@@ -45,6 +49,7 @@ pub struct Metrics {
     plan_stages: IntGauge,
     plan_committed: Gauge,
     rollouts: IntCounterVec,
+    journal_seconds: HistogramVec,
     replans: IntCounterVec,
     predicted_latency: Gauge,
     predicted_gain: Gauge,
@@ -109,6 +114,7 @@ impl Metrics {
             plan_stages: set.gauge(&names::PLAN_STAGES)?,
             plan_committed: set.real_gauge(&names::PLAN_COMMITTED)?,
             rollouts: set.counters(&names::ROLLOUTS)?,
+            journal_seconds: set.histograms(&names::JOURNAL_SECONDS, &JOURNAL_BUCKETS)?,
             replans: set.counters(&names::REPLANS)?,
             predicted_gain: set.real_gauge(&names::PLAN_PREDICTED_GAIN)?,
             measured_gain: set.real_gauge(&names::PLAN_MEASURED_GAIN)?,
@@ -159,6 +165,9 @@ impl Metrics {
         seed(&metrics.telemetry_rejected, &Absurdity::ALL.map(Absurdity::name));
         for outcome in OUTCOMES {
             metrics.request_seconds.with_label_values(&[outcome]);
+        }
+        for outcome in JOURNAL {
+            metrics.journal_seconds.with_label_values(&[outcome]);
         }
         for (reason, kind) in names::REPLAN_REASONS.iter().flat_map(|r| names::REPLAN_KINDS.map(|k| (r, k))) {
             metrics.replans.with_label_values(&[*reason, kind]).reset();
@@ -302,6 +311,11 @@ impl Metrics {
     /// A rollout ended.
     pub fn rollout_ended(&self, outcome: &'static str) {
         self.rollouts.with_label_values(&[outcome]).inc();
+    }
+
+    /// The journal was to take a plan, and did or could not after so long.
+    pub fn journal_written(&self, outcome: &'static str, took: Duration) {
+        self.journal_seconds.with_label_values(&[outcome]).observe(took.as_secs_f64());
     }
 
     /// So many workers have a session.

@@ -188,6 +188,8 @@ metrics! {
         "When the plan was committed, in seconds since 1970";
     ROLLOUTS = "weir_rollouts_total", Counter, ["outcome"], "rollouts", Orchestrator,
         "Rollouts that ended: `committed` or `aborted`";
+    JOURNAL_SECONDS = "weir_journal_write_seconds", Histogram, ["outcome"], "seconds", Orchestrator,
+        "Until a plan was on the journal's disk, `written`, or could not be, `failed`; without --journal there is none";
     REPLANS = "weir_replans_total", Counter, ["reason", "kind"], "decisions", Orchestrator,
         "Decisions to change the plan, by what shifted and by what was done";
     PLAN_PREDICTED_LATENCY_SECONDS = "weir_plan_predicted_latency_seconds", Gauge, [], "seconds", Orchestrator,

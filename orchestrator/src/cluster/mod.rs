@@ -299,7 +299,7 @@ pub enum Departure {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use weir_shared::ids::Term;
     use weir_shared::telemetry::StartId;
 
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(cluster.members(now).len(), 1);
     }
 
-    pub(super) fn join(cluster: &mut Cluster, worker: &str, session: u64, live: Vec<PlanId>) {
+    pub(crate) fn join(cluster: &mut Cluster, worker: &str, session: u64, live: Vec<PlanId>) {
         let hello = hello(live);
         let gateway = hello.data_address;
         cluster.joined(Instant::now(), worker.parse().unwrap(), SessionId(session), hello, gateway);

@@ -34,6 +34,8 @@ pub struct Decision {
 pub enum Kind {
     /// There was none.
     First,
+    /// It ran before the orchestrator's restart.
+    Adopted,
     /// A worker of the running plan is gone.
     WorkerLost,
     /// A link of the running plan is gone.
@@ -75,7 +77,7 @@ impl Decision {
     /// The value of the metric label `reason`: what made the plan change, as [`weir_shared::metric_names`] lists it.
     pub fn reason(&self) -> &'static str {
         match self.kind {
-            Kind::First => "first",
+            Kind::First | Kind::Adopted => "first",
             Kind::WorkerLost | Kind::Bypass => "worker_lost",
             Kind::LinkLost => "link_changed",
             Kind::Policy => "policy_changed",
@@ -114,6 +116,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::First => "first",
+            Self::Adopted => "adopted",
             Self::WorkerLost => "worker_lost",
             Self::LinkLost => "link_lost",
             Self::Infeasible => "infeasible",

@@ -52,8 +52,8 @@ pub struct Replanner {
 
 pub(super) struct Running {
     pub(super) placement: Placement,
-    kind: Kind,
-    since: Duration,
+    pub(super) kind: Kind,
+    pub(super) since: Duration,
     /// Whether `chosen_on` holds readings, and not only hopes.
     settled: bool,
     pub(super) chosen_on: Option<Snapshot>,
@@ -365,7 +365,7 @@ impl Replanner {
             placement: decision.new,
             kind: decision.kind,
             since: at,
-            settled: decision.kind != Kind::First,
+            settled: !matches!(decision.kind, Kind::First | Kind::Adopted),
             chosen_on: self.asked.clone(),
             predicted: decision.predicted,
             previous: previous.map(|old| (old.placement, decision.old_predicted)),

@@ -162,7 +162,7 @@ impl Rules {
         Duration::from_millis(self.restore_hold_ms)
     }
 
-    pub(super) const fn dwell(&self) -> Duration {
+    pub(crate) const fn dwell(&self) -> Duration {
         Duration::from_millis(self.dwell_ms)
     }
 

@@ -140,6 +140,10 @@ impl Replanner {
         };
         self.held = chosen.map(|chosen| (since, chosen.placement.clone()));
 
+        if self.rests(at) && !compared.asked_for {
+            self.again = true;
+            return None;
+        }
         if let Some(shed) = self.shed(at, answer, &compared) {
             return Some(shed);
         }
@@ -158,6 +162,13 @@ impl Replanner {
         self.held = None;
         let (kind, because) = compared.reason(chosen, urgency);
         Some(self.decision(kind, because, answer, Some(current), chosen))
+    }
+
+    /// Whether the running plan was adopted lately: what is known of the cluster was not known when it was chosen, and is
+    /// no reason to change it before it has shown anything.
+    fn rests(&self, at: Duration) -> bool {
+        let adopted = self.running.as_ref().filter(|running| running.kind == Kind::Adopted);
+        adopted.is_some_and(|running| at < running.since + self.rules.dwell())
     }
 
     /// The fast actuator: other connections on the same partition, at once.

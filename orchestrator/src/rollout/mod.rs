@@ -1,8 +1,9 @@
-//! The rollout of one plan: prepare, connect, commit, drain, retire.
+//! The rollout of one plan: prepare, connect, remember, commit, drain, retire.
 //!
 //! A pure state machine. Events come in with the time, [`Step`]s come out; whoever owns it carries them out.
 //!
-//! Always true: nothing is committed before every worker has prepared this very plan and reached its peers; a
+//! Always true: nothing is committed before every worker has prepared this very plan and reached its peers, and the plan is
+//! where the next incarnation finds it; a
 //! rollout that fails before that leaves the old plan untouched; the old plan is retired only when the gateway
 //! says that no request runs on it, or its time to drain is over.
 
@@ -19,6 +20,9 @@ const PREPARE_MAX: Duration = Duration::from_secs(60);
 /// Reaching the peers: workers give up after ten seconds, and say so.
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 
+/// A line and a sync: a worn card takes a second, and a disk that takes longer than this hangs.
+const REMEMBER_MAX: Duration = Duration::from_secs(10);
+
 /// Where a rollout stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
@@ -31,6 +35,8 @@ enum Phase {
         /// Whether the gateway has reached the first stage.
         gateway: GatewayLink,
     },
+    /// Everybody is ready; waiting for the journal.
+    Remembering,
     /// Committed; the old plan still has requests.
     Draining,
     /// The end, good or bad.
@@ -55,6 +61,8 @@ pub enum Step {
     Connect(WorkerId),
     /// Have the gateway reach the first stage, and report it.
     ConnectGateway,
+    /// Write down that the plan is about to be committed, and report it.
+    Remember,
     /// Swap the plan at admission, then tell its workers.
     Commit,
     /// Tell this worker to forget a plan.
@@ -70,8 +78,19 @@ pub enum Step {
 pub struct Abort {
     /// For people.
     pub reason: String,
-    /// The workers at fault. A worker that was lost is not: it may be back in a moment.
-    pub blamed: BTreeSet<WorkerId>,
+    /// What was at fault.
+    pub fault: Fault,
+}
+
+/// What was at fault where a rollout failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// These workers.
+    Workers(BTreeSet<WorkerId>),
+    /// A worker was lost. It is not blamed: it may be back in a moment.
+    Loss,
+    /// The journal. The plan is as good as before.
+    Journal,
 }
 
 /// What has happened.
@@ -83,6 +102,10 @@ pub enum Event {
     Connected(WorkerId),
     /// The gateway has reached the first stage.
     GatewayConnected,
+    /// The plan is on the disk.
+    Remembered,
+    /// The plan could not be written down, and why.
+    NotRemembered(String),
     /// A worker cannot carry the plan out, perhaps because it did not reach these others.
     Refused(WorkerId, String, BTreeSet<WorkerId>),
     /// A worker's session ended.
@@ -141,32 +164,37 @@ impl Rollout {
             (Phase::Preparing(waiting), Event::Prepared(worker, hash)) => {
                 if hash != self.plan.hash() {
                     let reason = format!("worker {worker} prepared a plan of another hash");
-                    return self.abort(reason, BTreeSet::from([worker]));
+                    return self.abort(reason, Fault::Workers(BTreeSet::from([worker])));
                 }
                 waiting.remove(&worker);
                 if waiting.is_empty() { self.connect(now) } else { Vec::new() }
             }
             (Phase::Connecting { workers, .. }, Event::Connected(worker)) => {
                 workers.remove(&worker);
-                self.commit_if_connected(now)
+                self.remember_if_connected(now)
             }
             (Phase::Connecting { gateway, .. }, Event::GatewayConnected) => {
                 *gateway = GatewayLink::Ready;
-                self.commit_if_connected(now)
+                self.remember_if_connected(now)
             }
+            (Phase::Remembering, Event::Remembered) => self.commit(now),
+            (Phase::Remembering, Event::NotRemembered(reason)) => self.abort(reason, Fault::Journal),
+            (Phase::Remembering, Event::Tick) if now >= self.until => self
+                .abort(format!("the journal did not take the plan within {REMEMBER_MAX:?}"), Fault::Journal),
             (Phase::Preparing(_) | Phase::Connecting { .. }, Event::Refused(worker, reason, unreachable)) => {
                 let reason = format!("worker {worker}: {reason}");
-                self.abort(
-                    reason,
-                    if unreachable.is_empty() { BTreeSet::from([worker]) } else { unreachable },
-                )
+                let blamed = if unreachable.is_empty() { BTreeSet::from([worker]) } else { unreachable };
+                self.abort(reason, Fault::Workers(blamed))
             }
-            (Phase::Preparing(_) | Phase::Connecting { .. }, Event::Lost(worker)) => {
-                self.abort(format!("worker {worker} was lost"), BTreeSet::new())
+            (Phase::Preparing(_) | Phase::Connecting { .. } | Phase::Remembering, Event::Lost(worker)) => {
+                self.abort(format!("worker {worker} was lost"), Fault::Loss)
             }
             (Phase::Preparing(waiting), Event::Tick) if now >= self.until => {
                 let slow = std::mem::take(waiting);
-                self.abort(format!("{} did not prepare within {PREPARE_MAX:?}", names(&slow)), slow)
+                self.abort(
+                    format!("{} did not prepare within {PREPARE_MAX:?}", names(&slow)),
+                    Fault::Workers(slow),
+                )
             }
             (Phase::Connecting { workers, .. }, Event::Tick) if now >= self.until => {
                 let slow = std::mem::take(workers);
@@ -174,9 +202,12 @@ impl Rollout {
                     let first = first_workers(&self.plan);
                     let reason =
                         format!("{} did not let the gateway in within {CONNECT_MAX:?}", names(&first));
-                    return self.abort(reason, first);
+                    return self.abort(reason, Fault::Workers(first));
                 }
-                self.abort(format!("{} did not answer within {CONNECT_MAX:?}", names(&slow)), slow)
+                self.abort(
+                    format!("{} did not answer within {CONNECT_MAX:?}", names(&slow)),
+                    Fault::Workers(slow),
+                )
             }
             // The new plan is broken: the next one must not wait until the old one is drained.
             (Phase::Draining, Event::Lost(_)) => self.finish(),
@@ -194,13 +225,19 @@ impl Rollout {
         steps
     }
 
-    fn commit_if_connected(&mut self, now: Instant) -> Vec<Step> {
+    fn remember_if_connected(&mut self, now: Instant) -> Vec<Step> {
         let Phase::Connecting { workers, gateway: GatewayLink::Ready } = &self.phase else {
             return Vec::new();
         };
         if !workers.is_empty() {
             return Vec::new();
         }
+        self.phase = Phase::Remembering;
+        self.until = now + REMEMBER_MAX;
+        vec![Step::Remember]
+    }
+
+    fn commit(&mut self, now: Instant) -> Vec<Step> {
         self.phase = Phase::Draining;
         self.until = now + self.drain_max;
         let mut steps = vec![Step::Commit];
@@ -217,11 +254,11 @@ impl Rollout {
         retired.chain([Step::Finished]).collect()
     }
 
-    fn abort(&mut self, reason: String, blamed: BTreeSet<WorkerId>) -> Vec<Step> {
+    fn abort(&mut self, reason: String, fault: Fault) -> Vec<Step> {
         self.phase = Phase::Ended;
         let id = self.plan.id();
         let retired = workers(&self.plan).into_iter().map(|worker| Step::Retire(worker, id));
-        retired.chain([Step::Aborted(Abort { reason, blamed })]).collect()
+        retired.chain([Step::Aborted(Abort { reason, fault })]).collect()
     }
 }
 
@@ -232,7 +269,11 @@ impl Event {
             | Self::Connected(worker)
             | Self::Refused(worker, ..)
             | Self::Lost(worker) => Some(worker),
-            Self::GatewayConnected | Self::Drained | Self::Tick => None,
+            Self::GatewayConnected
+            | Self::Remembered
+            | Self::NotRemembered(_)
+            | Self::Drained
+            | Self::Tick => None,
         }
     }
 }

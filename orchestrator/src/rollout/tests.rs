@@ -50,7 +50,8 @@ fn a_plan_is_committed_when_everyone_is_ready_and_the_old_one_retired_when_drain
         story.prepared(),
         [Step::Connect(worker("a")), Step::Connect(worker("b")), Step::ConnectGateway]
     );
-    assert_eq!(story.connected(), [Step::Commit]);
+    assert_eq!(story.connected(), [Step::Remember]);
+    assert_eq!(story.on(Event::Remembered), [Step::Commit]);
     let retire = |name| Step::Retire(worker(name), old.id());
     assert_eq!(story.on(Event::Drained), [retire("a"), retire("b"), Step::Finished]);
     assert_eq!(story.on(Event::Drained), []);
@@ -61,7 +62,7 @@ fn whoever_reaches_its_peers_already_is_not_asked_to() {
     let linked = BTreeSet::from([worker("a"), worker("b")]);
     let mut story = begin_with(Some(Arc::new(two_stage_plan(1))), linked);
     assert_eq!(story.prepared(), [Step::ConnectGateway]);
-    assert_eq!(story.on(Event::GatewayConnected), [Step::Commit]);
+    assert_eq!(story.on(Event::GatewayConnected), [Step::Remember]);
 }
 
 #[test]
@@ -69,6 +70,7 @@ fn a_plan_that_never_drains_is_retired_at_the_deadline() {
     let mut story = begin(Some(Arc::new(two_stage_plan(1))));
     story.prepared();
     story.connected();
+    story.on(Event::Remembered);
     assert_eq!(story.on(Event::Tick), []);
     story.now += Duration::from_secs(6);
     assert_eq!(story.on(Event::Tick).last(), Some(&Step::Finished));
@@ -80,8 +82,8 @@ fn a_refusal_aborts_and_the_new_plan_is_forgotten() {
     let steps = story.on(Event::Refused(worker("b"), "wrong digest".to_owned(), BTreeSet::new()));
     let id = story.plan.id();
     assert_eq!(steps[..2], [Step::Retire(worker("a"), id), Step::Retire(worker("b"), id)]);
-    let blamed = BTreeSet::from([worker("b")]);
-    assert_eq!(steps[2], Step::Aborted(Abort { reason: "worker b: wrong digest".to_owned(), blamed }));
+    let fault = Fault::Workers(BTreeSet::from([worker("b")]));
+    assert_eq!(steps[2], Step::Aborted(Abort { reason: "worker b: wrong digest".to_owned(), fault }));
     assert_eq!(story.prepared(), []);
 }
 
@@ -115,7 +117,8 @@ fn a_stranger_that_is_lost_does_not_matter() {
 fn the_first_plan_has_nothing_to_drain() {
     let mut story = begin(None);
     story.prepared();
-    assert_eq!(story.connected(), [Step::Commit, Step::Finished]);
+    story.connected();
+    assert_eq!(story.on(Event::Remembered), [Step::Commit, Step::Finished]);
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn a_worker_that_nobody_reaches_is_blamed_and_not_the_one_who_says_so() {
     story.prepared();
     let unreachable = BTreeSet::from([worker("b")]);
     let steps = story.on(Event::Refused(worker("a"), "b did not let us in".to_owned(), unreachable.clone()));
-    assert!(matches!(steps.last(), Some(Step::Aborted(abort)) if abort.blamed == unreachable));
+    assert!(matches!(steps.last(), Some(Step::Aborted(abort)) if abort.fault == Fault::Workers(unreachable)));
 }
 
 #[test]
@@ -141,5 +144,37 @@ fn a_loss_while_draining_ends_the_rollout_at_once() {
     let mut story = begin(Some(Arc::new(two_stage_plan(1))));
     story.prepared();
     story.connected();
+    story.on(Event::Remembered);
     assert_eq!(story.on(Event::Lost(worker("a"))).last(), Some(&Step::Finished));
+}
+
+#[test]
+fn a_plan_that_cannot_be_remembered_is_not_committed_and_nobody_else_is_to_blame() {
+    let mut story = begin(Some(Arc::new(two_stage_plan(1))));
+    assert_eq!(story.on(Event::Remembered), [], "nothing was written yet");
+    story.prepared();
+    story.connected();
+    let steps = story.on(Event::NotRemembered("no space".to_owned()));
+    let id = story.plan.id();
+    assert_eq!(steps[..2], [Step::Retire(worker("a"), id), Step::Retire(worker("b"), id)]);
+    assert_eq!(steps[2], Step::Aborted(Abort { reason: "no space".to_owned(), fault: Fault::Journal }));
+    assert_eq!(story.on(Event::Remembered), []);
+}
+
+#[test]
+fn a_disk_that_hangs_and_a_loss_meanwhile_abort() {
+    let waiting = || {
+        let mut story = begin(Some(Arc::new(two_stage_plan(1))));
+        story.prepared();
+        assert_eq!(story.connected(), [Step::Remember]);
+        story
+    };
+    let mut story = waiting();
+    story.now += REMEMBER_MAX;
+    let steps = story.on(Event::Tick);
+    assert!(matches!(steps.last(), Some(Step::Aborted(abort)) if abort.fault == Fault::Journal));
+    let mut story = waiting();
+    let steps = story.on(Event::Lost(worker("b")));
+    assert!(matches!(steps.last(), Some(Step::Aborted(abort)) if abort.fault == Fault::Loss));
+    assert_eq!(story.on(Event::Remembered), [], "what comes too late commits nothing");
 }

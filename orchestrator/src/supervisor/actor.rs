@@ -19,6 +19,7 @@ use weir_shared::wire::control::ToWorker;
 use super::answers::Answers;
 use super::choice::PlanSource;
 use super::log::{EventKind, Log};
+use super::memory::Memory;
 use super::messages::*;
 use super::replanning::Replanning;
 use super::steering::Steering;
@@ -28,11 +29,12 @@ use crate::gateway::GatewayActor;
 use crate::gateway::messages::{
     CommitPlan, ConnectFirstStage, PlanBroken, RetirePlan, TakeWindows, WhenDrained,
 };
+use crate::journal::Writer;
 use crate::metrics::Metrics;
 use crate::planner::LinkMap;
 use crate::replan::trace::What;
 use crate::replan::{Model, Rules};
-use crate::rollout::{Abort, Event, Rollout, Step};
+use crate::rollout::{Abort, Event, Fault, Rollout, Step};
 
 /// The timer of reconciliation; events wake it sooner.
 pub(super) const WAKE: Duration = Duration::from_millis(100);
@@ -80,6 +82,10 @@ pub struct SupervisorParts {
     pub policy: Option<Policy>,
     /// What active sets cost in accuracy.
     pub profile: Option<Profile>,
+    /// Where plans are written down before they are committed; none: nothing outlives this incarnation.
+    pub journal: Option<Writer>,
+    /// The plan that was committed last before the start.
+    pub before: Option<Plan>,
     /// Rises whenever followers of what happens have something to ask for.
     pub news: watch::Sender<u64>,
 }
@@ -115,6 +121,7 @@ pub struct Supervisor {
     /// What happened, for people.
     pub(super) log: Log,
     pub(super) answers: Answers,
+    pub(super) memory: Memory,
     /// Workers whose latest report could not be true.
     pub(super) rejected: BTreeSet<WorkerId>,
 }
@@ -132,6 +139,10 @@ impl Supervisor {
             Some(Policy { text, rules, model }) => Replanning::new(rules, Some(model), text, profile),
             None => Replanning::new(Rules::default(), None, String::new(), profile),
         };
+        let before = parts.before.take();
+        // Numbers go on where they were, so that people see them rise; the term makes them new.
+        let epoch = before.as_ref().map_or(Epoch(0), |plan| plan.id().epoch);
+        let memory = Memory::new(parts.journal.take(), before);
         Self {
             parts,
             cluster: Cluster::default(),
@@ -140,7 +151,7 @@ impl Supervisor {
             admission: Admission::Open,
             rollout: None,
             replanning,
-            epoch: Epoch(0),
+            epoch,
             changed: now,
             not_before: now,
             last_abort: None,
@@ -148,6 +159,7 @@ impl Supervisor {
             steering: Steering::default(),
             log: Log::new(unix_millis()),
             answers: Answers::default(),
+            memory,
             rejected: BTreeSet::new(),
         }
     }
@@ -175,6 +187,9 @@ impl Supervisor {
             self.replanning.note(What::Mended {});
             self.parts.gateway.do_send(CommitPlan { plan: plan.clone(), degraded: None });
         }
+        if self.plan.is_none() && self.adopt(context) {
+            return;
+        }
         let serving = carried.is_some();
         let leaving = serving && self.is_anybody_to_leave();
         // A person wants what runs to stay; what answers nobody, or in a dead worker's place, is seen to all the same.
@@ -182,7 +197,8 @@ impl Supervisor {
             return;
         }
         // Whoever answers in a dead worker's place does so for as short as possible.
-        let held = serving && now < self.changed + HOLD && !self.replanning.replanner.is_degraded();
+        let unsettled = now < self.changed + HOLD || self.memory.rests(now);
+        let held = serving && unsettled && !self.replanning.replanner.is_degraded();
         let too_soon = now < self.not_before || held && self.replanning.model.is_none();
         let first_missing =
             self.plan.is_none() && self.cluster.connected().count() < self.parts.first_workers;
@@ -245,9 +261,10 @@ impl Supervisor {
                         }
                     }));
                 }
+                Step::Remember => self.remember(&plan, context),
                 Step::Commit => self.commit(&plan, context),
                 Step::Retire(worker, plan) => self.tell(&worker, ToWorker::Retire { plan }),
-                Step::Aborted(Abort { reason, blamed }) => {
+                Step::Aborted(Abort { reason, fault }) => {
                     tracing::warn!(plan = %id, %reason, "rollout aborted");
                     let about = self.about(id);
                     self.tell_people(
@@ -258,14 +275,16 @@ impl Supervisor {
                     self.parts.metrics.rollout_ended("aborted");
                     self.parts.gateway.do_send(RetirePlan(id));
                     self.rollout = None;
-                    self.replan_aborted(id, &reason);
-                    for worker in &blamed {
-                        self.cluster.blamed(now(), worker, &reason);
-                    }
+                    self.memory.forget();
+                    self.replan_aborted(id, &reason, &fault);
                     self.postpone(&reason);
-                    // With nobody to blame the next plan need not wait: the cluster itself has changed.
-                    if blamed.is_empty() {
-                        self.not_before = now();
+                    match &fault {
+                        Fault::Workers(blamed) => {
+                            blamed.iter().for_each(|worker| self.cluster.blamed(now(), worker, &reason));
+                        }
+                        // The next plan need not wait: the cluster itself has changed.
+                        Fault::Loss => self.not_before = now(),
+                        Fault::Journal => {}
                     }
                 }
                 Step::Finished => {
@@ -324,11 +343,12 @@ impl Supervisor {
         }));
     }
 
-    /// Plans that a worker holds and nobody needs: of an earlier term, or left over from a lost directive.
+    /// Plans that a worker holds and nobody needs: of an earlier term and not to be adopted, or left over from a lost directive.
     pub(super) fn retire_strays(&self) {
         let rolled_out =
             self.rollout.iter().flat_map(|rollout| rollout.old().into_iter().chain([rollout.plan()]));
-        let needed: Vec<PlanId> = rolled_out.chain(&self.plan).map(|plan| plan.id()).collect();
+        let kept = rolled_out.chain(&self.plan).chain(self.memory.before());
+        let needed: Vec<PlanId> = kept.map(|plan| plan.id()).collect();
         for (worker, view) in self.cluster.connected() {
             for &plan in view.hello.live.iter().filter(|plan| !needed.contains(plan)) {
                 self.tell(worker, ToWorker::Retire { plan });

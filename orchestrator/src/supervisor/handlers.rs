@@ -38,6 +38,11 @@ impl Handler<WorkerJoined> for Supervisor {
         match term::agree(self.parts.term, hello.term, commitment) {
             Ok(term) if term == self.parts.term => {}
             Ok(term) => {
+                if let Err(error) = self.memory.raise(term) {
+                    let reason = weir_shared::chain(&error);
+                    tracing::error!(%worker, %term, %reason, "worker rejected: its term cannot be remembered");
+                    return directives.do_send(Directive(ToWorker::Reject { reason: reason.into() }));
+                }
                 tracing::warn!(%worker, %term, "term raised to that of a worker; did this machine's clock go back?");
                 self.parts.term = term;
             }

@@ -1,6 +1,7 @@
 //! Everything that the supervisor can be told or asked.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix::prelude::*;
 use weir_shared::ids::WorkerId;
@@ -97,6 +98,18 @@ pub struct GatewayConnected(pub PlanId);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct PlanDrained(pub PlanId);
+
+/// The journal has, or cannot have, that plan.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Remembered {
+    /// About to be committed.
+    pub plan: PlanId,
+    /// How long the disk took.
+    pub took: Duration,
+    /// Why it is not on the disk, if it is not.
+    pub failure: Option<String>,
+}
 
 /// The planner has answered the latest question.
 #[derive(Message)]

@@ -12,6 +12,7 @@ mod handlers;
 mod history;
 mod log;
 mod measuring;
+mod memory;
 mod messages;
 mod noted;
 mod operate;

@@ -12,6 +12,7 @@ use crate::gateway::Counted;
 use crate::gateway::oip::Degraded;
 use crate::replan::Outcome;
 use crate::replan::trace::What;
+use crate::rollout::Fault;
 
 impl Supervisor {
     /// What was begun runs. Says how its answers are marked.
@@ -20,6 +21,7 @@ impl Supervisor {
         self.replanning.replanner.committed(age);
         self.replanning.note(What::Committed {});
         let begun = self.replanning.begun.take()?;
+        self.adopted(&begun.decision);
         let took = now().saturating_duration_since(begun.at);
         if let Some(event) = self.replanning.records.of(plan) {
             (event.state, event.committed_after_ms) = (EventState::Committed, Some(took.as_millis() as u64));
@@ -40,10 +42,16 @@ impl Supervisor {
     }
 
     /// What was begun could not be carried out.
-    pub(super) fn replan_aborted(&mut self, plan: PlanId, reason: &str) {
-        let age = self.replanning.age();
-        self.replanning.replanner.aborted(age);
-        self.replanning.note(What::Aborted {});
+    pub(super) fn replan_aborted(&mut self, plan: PlanId, reason: &str, fault: &Fault) {
+        if *fault == Fault::Journal {
+            // The plan is as good as before, and is tried again.
+            self.replanning.replanner.dropped();
+            self.replanning.note(What::Dropped {});
+        } else {
+            let age = self.replanning.age();
+            self.replanning.replanner.aborted(age);
+            self.replanning.note(What::Aborted {});
+        }
         self.replanning.begun = None;
         if let Some(event) = self.replanning.records.of(plan) {
             (event.state, event.failure) = (EventState::Aborted, Some(reason.to_owned()));

@@ -20,7 +20,7 @@ use crate::clock::{now, unix_millis};
 use crate::cluster::{SnapshotInput, accuracy_table, full_only};
 use crate::gateway::oip::Degraded;
 use crate::planner::SnapshotError;
-use crate::planner::snapshot::{AccuracyTable, Snapshot};
+use crate::planner::snapshot::{AccuracyTable, Placement, Snapshot};
 use crate::replan::trace::What;
 use crate::replan::{Decision, Kind, Load, Model, Replanner, Rules};
 
@@ -260,13 +260,24 @@ impl Supervisor {
         because: &str,
         context: &mut Context<Self>,
     ) {
-        let batch_norm = choice.batch_norm;
+        self.begin_placement(kind, choice.placement(), choice.batch_norm, because, context);
+    }
+
+    /// Rolls a placement out that no model has judged.
+    pub(super) fn begin_placement(
+        &mut self,
+        kind: Kind,
+        new: Placement,
+        batch_norm: BatchNorm,
+        because: &str,
+        context: &mut Context<Self>,
+    ) {
         let old = self.replanning.replanner.running().cloned();
         let decision = Decision {
             kind,
             because: because.to_owned(),
             old,
-            new: choice.placement(),
+            new,
             old_predicted: None,
             predicted: None,
             gain: None,

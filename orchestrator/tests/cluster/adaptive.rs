@@ -289,6 +289,7 @@ fn config(site: &Site, cluster: [std::net::SocketAddr; 3], policy: &str, profile
         transport: Settings::default(),
         policy: Some(Policy { text: policy.to_owned(), rules, model: Arc::new(model) }),
         profile: Some(profile),
+        journal: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod api;
 mod bad_input;
 mod examples;
 mod faults;
+mod journal;
 mod log_level;
 mod prometheus;
 mod readiness;
