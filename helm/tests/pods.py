@@ -195,14 +195,17 @@ class Cluster:
     def start(self, pod):
         mounts = lay_out(self.folder / "volumes" / pod.name, pod, self.objects)
         arguments = [self.reachable(argument, pod) for argument in pod.arguments()]
+        environment = {"PATH": os.environ["PATH"], **pod.environment}
         if self.contained:
             command = self.in_container(pod, mounts, arguments)
         else:
             places = {path: source for path, (source, _) in mounts.items()} | {"/usr/share/weir/models": ROOT / "models"}
             for path, source in places.items():
                 arguments = [argument.replace(f"={path}", f"={source}") for argument in arguments]
+                environment |= {
+                    name: value.replace(path, str(source), 1) for name, value in environment.items() if value.startswith(f"{path}/")
+                }
             command = [binary(PROGRAMS[pod.role][0]), *arguments]
-        environment = {"PATH": os.environ["PATH"], **pod.environment}
         with (self.folder / f"{pod.name}.log").open("wb") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 

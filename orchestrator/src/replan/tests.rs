@@ -605,6 +605,29 @@ fn a_decision_that_was_not_tried_costs_nothing() {
 }
 
 #[test]
+fn an_adopted_plan_rests_for_the_dwell_time_and_a_loss_does_not_wait() {
+    let adopted = || {
+        let mut sim = Sim::new(Rules::default());
+        sim.step(&snapshot());
+        let mut decision = sim.decisions[0].1.clone();
+        decision.kind = Kind::Adopted;
+        let mut sim = Sim::new(Rules::default());
+        sim.replanner.begin(decision);
+        sim.replanner.committed(sim.at);
+        sim
+    };
+    let mut sim = adopted();
+    let (since, collapsed) = (sim.at, slow(&sim.first()));
+    sim.run(10, || collapsed.clone());
+    let dwell = Rules::default().dwell();
+    assert!(sim.decisions[0].0 >= since + dwell, "{:?}", sim.decisions[0].0);
+    let mut sim = adopted();
+    let (since, lost) = (sim.at, without(snapshot(), &sim.first()));
+    sim.run(1, || lost.clone());
+    assert!(sim.kinds() == [Kind::WorkerLost] && sim.decisions[0].0 < since + dwell, "{:?}", sim.decisions);
+}
+
+#[test]
 fn a_shed_is_immediate_and_accuracy_comes_back() {
     let mut sim = Sim::new(Rules::default());
     let alone = |macs_per_second: f64| {
