@@ -302,7 +302,7 @@ ROWS = [
                 (rate(weir_journal_write_seconds_bucket{outcome="written"}[$__range])))
             """,
             thresholds=good_below(0.1, 1),
-            none="No plan was written in this time range, or there is no --journal.",
+            none="No plan written, or no --journal.",
             width=8,
         ),
     ],

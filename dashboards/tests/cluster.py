@@ -181,6 +181,8 @@ class Cluster:
             "plan.toml",
             "--policy",
             "policy.toml",
+            "--journal",
+            "journal",
             "--listen",
             f"{here}{self.quic}",
             "--http",
