@@ -121,7 +121,8 @@ fn checksum(chain: u32, json: &[u8]) -> u32 {
 }
 
 impl Memory {
-    fn note(&mut self, entry: Entry) {
+    /// Takes in what an entry says.
+    pub fn note(&mut self, entry: Entry) {
         match entry {
             Entry::Term(term) => self.term = self.term.max(Some(term)),
             Entry::Committing(plan) => {

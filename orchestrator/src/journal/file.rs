@@ -9,7 +9,10 @@ use weir_shared::weights::atomic;
 
 use super::entry::{self, Damaged, Entry, Memory};
 
-/// A journal longer than this is not ours: it is written anew at each start and grows by one plan at each commit.
+/// A journal longer than this is written anew, with as few entries as say the same: a hundred plans of a large network.
+const LONG_BYTES: u64 = 1 << 20;
+
+/// A journal longer than this is not ours.
 const BYTES_MAX: u64 = 256 << 20;
 
 /// An open journal, to be appended to.
@@ -18,6 +21,8 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     chain: u32,
+    /// What it says.
+    memory: Memory,
     /// Where whole entries end, if half a line behind them could not be cut off: nothing behind it would be believed.
     torn: Option<u64>,
     /// Held for as long as this process lives: two that append to one journal would tear each other's entries.
@@ -64,7 +69,7 @@ pub enum JournalError {
 
 impl Journal {
     /// Opens the journal at `path`, or begins one, and returns what it says. It is written anew with as few entries
-    /// as say the same, so it grows only while one incarnation lives.
+    /// as say the same, then and whenever it is long.
     ///
     /// # Errors
     /// If it cannot be read or written, is another process's, or is damaged anywhere but at its end.
@@ -85,15 +90,9 @@ impl Journal {
             let torn = bytes.len() - reading.whole_bytes;
             tracing::warn!(path = %path.display(), torn, "the journal's end was torn and is cut off");
         }
-        let (mut text, mut chain) = entry::title();
-        for entry in reading.memory.entries() {
-            let (line, digits) = entry::line(chain, &entry).map_err(|error| failed("write")(error.into()))?;
-            text.extend(line);
-            chain = digits;
-        }
-        atomic::replace(path, |file| file.write_all(&text)).map_err(failed("write"))?;
-        let file = OpenOptions::new().append(true).open(path).map_err(failed("open"))?;
-        Ok((Self { path: path.to_owned(), file, chain, torn: None, _lock: lock }, reading.memory))
+        let (file, chain) = write_anew(path, &reading.memory)?;
+        let memory = reading.memory.clone();
+        Ok((Self { path: path.to_owned(), file, chain, memory, torn: None, _lock: lock }, reading.memory))
     }
 
     /// Where it is.
@@ -125,6 +124,9 @@ impl Journal {
             self.file.set_len(whole).map_err(half)?;
             self.torn = None;
         }
+        if self.file.metadata().map_err(failed)?.len() > LONG_BYTES {
+            (self.file, self.chain) = write_anew(&self.path, &self.memory)?;
+        }
         let (line, digits) = entry::line(self.chain, entry).map_err(|error| failed(error.into()))?;
         let before = self.file.metadata().map_err(failed)?.len();
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
@@ -133,8 +135,23 @@ impl Journal {
             return Err(failed(error));
         }
         self.chain = digits;
+        self.memory.note(entry.clone());
         Ok(())
     }
+}
+
+/// Replaces the journal by one that says the same in as few entries as can be, to be appended to.
+fn write_anew(path: &Path, memory: &Memory) -> Result<(File, u32), JournalError> {
+    let failed = |action| move |source| JournalError::File { action, path: path.to_owned(), source };
+    let (mut text, mut chain) = entry::title();
+    for entry in memory.entries() {
+        let (line, digits) = entry::line(chain, &entry).map_err(|error| failed("write")(error.into()))?;
+        text.extend(line);
+        chain = digits;
+    }
+    atomic::replace(path, |file| file.write_all(&text)).map_err(failed("write"))?;
+    let file = OpenOptions::new().append(true).open(path).map_err(failed("open"))?;
+    Ok((file, chain))
 }
 
 /// Locks a file beside the journal, because the journal itself is replaced by another file at each start. The system lets
@@ -188,6 +205,25 @@ mod tests {
     }
 
     #[test]
+    fn a_long_life_does_not_make_a_long_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        journal.append(&Entry::Term(Term(5))).unwrap();
+        let plans: Vec<_> = (1..=400).map(two_stage_plan).collect();
+        let mut longest = 0;
+        for plan in &plans {
+            journal.append(&Entry::Committing(Box::new(plan.clone()))).unwrap();
+            longest = longest.max(fs::metadata(&path).unwrap().len());
+        }
+        assert!(longest > LONG_BYTES && longest < LONG_BYTES + (64 << 10), "{longest}");
+        assert!(fs::metadata(&path).unwrap().len() < longest, "it was written anew");
+        drop(journal);
+        let memory = Journal::open(&path).unwrap().1;
+        assert_eq!((memory.term, memory.plan.as_ref()), (Some(Term(5)), plans.last()));
+    }
+
+    #[test]
     fn two_at_once_are_refused_and_one_after_the_other_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
@@ -222,7 +258,14 @@ mod tests {
         // Every write to this device fails as on a full disk.
         let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
         let lock = tempfile::tempfile().unwrap();
-        let mut journal = Journal { path: "/dev/full".into(), file: full, chain: 0, torn: None, _lock: lock };
+        let mut journal = Journal {
+            path: "/dev/full".into(),
+            file: full,
+            chain: 0,
+            memory: Memory::default(),
+            torn: None,
+            _lock: lock,
+        };
         let error = weir_shared::chain(&journal.append(&Entry::Term(Term(1))).unwrap_err());
         assert!(error.contains("free space"), "{error}");
         assert_eq!(journal.chain, 0);

@@ -2,10 +2,9 @@
 //!
 //! A pure state machine. Events come in with the time, [`Step`]s come out; whoever owns it carries them out.
 //!
-//! Always true: nothing is committed before every worker has prepared this very plan and reached its peers, and the plan is
-//! where the next incarnation finds it; a
-//! rollout that fails before that leaves the old plan untouched; the old plan is retired only when the gateway
-//! says that no request runs on it, or its time to drain is over.
+//! Always true: nothing is committed before every worker has prepared this very plan and reached its peers, and the next
+//! incarnation would find it; a rollout that fails before that leaves the old plan untouched; the old plan is retired only
+//! when the gateway says that no request runs on it, or its time to drain is over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
