@@ -343,6 +343,8 @@ impl Replanner {
     /// What was begun runs.
     pub fn committed(&mut self, at: Duration) {
         let Some(decision) = self.begun.take() else { return };
+        // What follows a first plan at once was chosen on hopes as well.
+        let settled = self.running.as_ref().is_some_and(|old| old.settled);
         // A bypass is nothing to go back to, so what ends it is not on trial.
         let previous = self.running.take().filter(|old| old.kind != Kind::Bypass);
         let judged = decision.kind.is_soft() && decision.kind != Kind::Infeasible && previous.is_some();
@@ -365,7 +367,7 @@ impl Replanner {
             placement: decision.new,
             kind: decision.kind,
             since: at,
-            settled: !matches!(decision.kind, Kind::First | Kind::Adopted),
+            settled: settled && !matches!(decision.kind, Kind::First | Kind::Adopted),
             chosen_on: self.asked.clone(),
             predicted: decision.predicted,
             previous: previous.map(|old| (old.placement, decision.old_predicted)),
