@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -64,10 +65,14 @@ pub fn orchestrator_command() -> Command {
 
 /// A port that was free a moment ago, for TCP and UDP alike.
 pub fn free_address() -> SocketAddr {
+    /// Ports below those that the system gives to whoever dials, so that no connection takes one meanwhile; and each is given
+    /// once, so that tests side by side do not meet.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 10) as u16 * 2_000;
     loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = tcp.local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
+        let port = first + NEXT.fetch_add(1, Relaxed) % 2_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return address;
         }
     }
