@@ -111,3 +111,54 @@ impl Flaps {
 pub(super) fn pair(link: &LinkState) -> Pair {
     (link.from.clone(), link.to.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{change_link, snapshot};
+    use super::*;
+
+    /// Half a minute from `start` seconds on, in which the link from the gateway to a changes every second.
+    fn flaps(start: u64, change: impl Fn(&mut LinkState, bool)) -> bool {
+        let mut flaps = Flaps::default();
+        flaps.observe(Duration::ZERO, &snapshot(), &Rules::default());
+        for second in start..start + 30 {
+            let mut now = snapshot();
+            change_link(&mut now, "main", "a", |link| change(link, second % 2 == 0));
+            flaps.observe(Duration::from_secs(second), &now, &Rules::default());
+        }
+        !flaps.suppressed().is_empty()
+    }
+
+    fn slower(link: &mut LinkState, now: bool) {
+        link.goodput /= if now { 10.0 } else { 1.0 };
+    }
+
+    #[test]
+    fn a_link_that_is_slower_every_other_second_flaps() {
+        assert!(flaps(10, slower));
+    }
+
+    #[test]
+    fn what_is_only_doubted_or_a_fast_cables_noise_is_no_flap() {
+        let doubted = |link: &mut LinkState, now: bool| {
+            slower(link, now);
+            link.doubted = now;
+        };
+        assert!(!flaps(10, doubted));
+        let cable = |link: &mut LinkState, now: bool| {
+            (link.rtt_seconds, link.goodput) = (0.001, if now { 1e8 } else { 3e7 });
+        };
+        assert!(!flaps(10, cable));
+    }
+
+    #[test]
+    fn first_readings_are_no_change() {
+        let mut flaps = Flaps::default();
+        for (millis, factor) in [(0, 1.0), (1000, 10.0), (2000, 0.3), (4000, 8.0)] {
+            let mut now = snapshot();
+            change_link(&mut now, "main", "a", |link| link.goodput *= factor);
+            flaps.observe(Duration::from_millis(millis), &now, &Rules::default());
+        }
+        assert!(flaps.links.values().all(|flap| flap.penalty <= 0.0));
+    }
+}

@@ -30,7 +30,7 @@ fn peer(name: &str) -> PeerName {
 }
 
 /// Three workers, all pairs linked, `a` slow and near, the others fast.
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     let network = Arch::ResNet20.network();
     let state = |name: &str, macs_per_second: f64| WorkerState {
         name: worker(name),
@@ -96,7 +96,12 @@ fn slow(to: &WorkerId) -> Snapshot {
     snapshot
 }
 
-fn change_link(snapshot: &mut Snapshot, from: &str, to: &str, change: impl FnOnce(&mut LinkState)) {
+pub(super) fn change_link(
+    snapshot: &mut Snapshot,
+    from: &str,
+    to: &str,
+    change: impl FnOnce(&mut LinkState),
+) {
     let (from, to) = (peer(from), peer(to));
     change(snapshot.links.iter_mut().find(|link| link.from == from && link.to == to).unwrap());
 }
